@@ -1,0 +1,39 @@
+"""A GPU as the scheduler and the operator see it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class GpuHealth(StrEnum):
+    """Whether new work may go to a GPU, as far as its own signals tell."""
+
+    OK = "ok"
+    STALE = "stale"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class GpuInfo:
+    """What does not change while the driver is loaded; `index` is the PCI order, as CUDA_DEVICE_ORDER=PCI_BUS_ID."""
+
+    index: int
+    uuid: str
+    name: str
+    mem_total_bytes: int | None
+    pci_bus_id: str | None = None
+    minor: int | None = None
+    power_limit_w: float | None = None
+    numa_node: int | None = None
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GpuProcess:
+    """A process that holds a GPU; `job_id` is None for a foreign one."""
+
+    pid: int
+    mem_used_bytes: int | None
+    user: str | None = None
+    command: str | None = None
+    age_s: float | None = None
+    job_id: int | None = None

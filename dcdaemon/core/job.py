@@ -1,0 +1,171 @@
+"""The job: what was asked for, where it stands, and the only moves it may make."""
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Self
+
+from dcdaemon.core.errors import Refused
+
+
+class JobState(StrEnum):
+    """Where a job stands; held is a flag of waiting, not a state."""
+
+    WAITING = "waiting"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+    OUT_OF_MEMORY = "out_of_memory"
+    PREEMPTED = "preempted"
+    INTERRUPTED = "interrupted"
+    LOST = "lost"
+
+
+ACTIVE = frozenset({JobState.STARTING, JobState.RUNNING, JobState.STOPPING})
+UNFINISHED = ACTIVE | {JobState.WAITING}
+ENDED = frozenset(JobState) - UNFINISHED
+
+#: The state machine: from each state, the states a job may move to. docs/job-lifecycle.md is generated from it.
+MOVES: dict[JobState, frozenset[JobState]] = {
+    JobState.WAITING: frozenset({JobState.STARTING, JobState.CANCELLED}),
+    JobState.STARTING: ENDED | {JobState.RUNNING, JobState.STOPPING, JobState.WAITING},
+    JobState.RUNNING: ENDED | {JobState.STOPPING},
+    JobState.STOPPING: ENDED,
+    **{state: frozenset({JobState.WAITING}) for state in ENDED},
+}
+
+#: Slurm's codes, accepted wherever a state is asked for.
+SLURM_CODES = {
+    "PD": JobState.WAITING, "CF": JobState.STARTING, "R": JobState.RUNNING, "CG": JobState.STOPPING,
+    "CD": JobState.SUCCEEDED, "F": JobState.FAILED, "CA": JobState.CANCELLED, "TO": JobState.TIMED_OUT,
+    "OOM": JobState.OUT_OF_MEMORY, "NF": JobState.INTERRUPTED, "PR": JobState.PREEMPTED,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """What a user asks for; the environment is kept elsewhere, in a 0600 file named by `env_ref`."""
+
+    argv: tuple[str, ...]
+    cwd: str
+    uid: int
+    gid: int
+    user: str
+    name: str
+    env_ref: str
+    gpus: int = 0
+    cpus: int = 1
+    mem_bytes: int = 0
+    limit_s: float | None = None
+    grace_s: float = 30.0
+    priority: int = 50
+    after: tuple[int, ...] = ()
+    log_path: str | None = None
+    requeue: bool = False
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job as stored; every change makes a new value with the next `version`."""
+
+    id: int
+    node: str
+    spec: JobSpec
+    state: JobState
+    submitted_at: float
+    version: int = 1
+    held: bool = False
+    priority: int = 50
+    attempt: int = 0
+    gpus: tuple[int, ...] = ()
+    queued_at: float = 0.0
+    started_at: float | None = None
+    ended_at: float | None = None
+    run_s: float | None = None
+    pid: int | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    cause: str | None = None
+    simulated: bool = False
+    reported: dict[str, float | int | str | None] = field(default_factory=dict)
+
+    def _to(self, state: JobState, **changes: object) -> Self:
+        if state not in MOVES[self.state]:
+            msg = f"job {self.id} is {self.state} and cannot become {state}"
+            raise Refused(msg, f"dcd show {self.id} tells its whole story")
+        return replace(self, state=state, version=self.version + 1, **changes)  # type: ignore[arg-type]
+
+    def mark_starting(self, node: str, gpus: tuple[int, ...], *, simulated: bool) -> Self:
+        """Give the job its GPUs; clears what an earlier attempt left."""
+        return self._to(
+            JobState.STARTING, node=node, gpus=gpus, simulated=simulated, attempt=self.attempt + 1,
+            started_at=None, ended_at=None, run_s=None, pid=None, exit_code=None, signal=None, cause=None, reported={},
+        )  # fmt: skip
+
+    def mark_running(self, pid: int | None, started_at: float) -> Self:
+        """Record that the job's process exists."""
+        return self._to(JobState.RUNNING, pid=pid, started_at=started_at)
+
+    def mark_unstarted(self) -> Self:
+        """Put a job whose launch is proven never to have happened back in the queue; the attempt does not count."""
+        return self._to(JobState.WAITING, gpus=(), attempt=self.attempt - 1)
+
+    def mark_stopping(self) -> Self:
+        """Record that the job was asked to end."""
+        return self._to(JobState.STOPPING)
+
+    def mark_ended(  # noqa: PLR0913  one end has this many facts
+        self,
+        state: JobState,
+        ended_at: float,
+        *,
+        started_at: float | None = None,
+        run_s: float | None = None,
+        exit_code: int | None = None,
+        signal: int | None = None,
+        cause: str | None = None,
+    ) -> Self:
+        """Close the attempt with its true end; its GPUs are free from here on, `gpus` stays as history."""
+        started = started_at if started_at is not None else self.started_at
+        return self._to(
+            state, ended_at=ended_at, started_at=started, run_s=run_s,
+            exit_code=exit_code, signal=signal, cause=cause, held=False,
+        )  # fmt: skip
+
+    def mark_requeued(self, queued_at: float) -> Self:
+        """Send an ended job back to the queue as a new attempt."""
+        return self._to(JobState.WAITING, queued_at=queued_at, gpus=(), held=False)
+
+    def with_hold(self, held: bool) -> Self:  # noqa: FBT001  a setter of one flag
+        """Hold a waiting job back, or let it go."""
+        if self.state is not JobState.WAITING:
+            msg = f"job {self.id} is {self.state}; only a waiting job can be held or released"
+            raise Refused(msg, f"dcd cancel {self.id} stops it")
+        return replace(self, held=held, version=self.version + 1)
+
+    def with_report(self, values: dict[str, float | int | str | None]) -> Self:
+        """Remember the last value of each quantity that the job reported."""
+        return replace(self, reported={**self.reported, **values}, version=self.version + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one job has used so far, all attempts together; sums kept by the ledger."""
+
+    job_id: int
+    energy_mj: int = 0
+    gpu_s: float = 0.0
+    util_s: float = 0.0
+    sampled_s: float = 0.0
+    mem_peak_bytes: int | None = None
+    uncertainty_pct: float | None = None
+    method: str | None = None
+
+    @property
+    def gpu_util_ratio(self) -> float | None:
+        """Mean GPU utilisation over the sampled GPU time, 0 to 1; None when nothing was sampled."""
+        return self.util_s / self.sampled_s if self.sampled_s > 0 else None

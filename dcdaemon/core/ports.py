@@ -1,0 +1,373 @@
+"""What the use cases need from the outside world, as Protocols; real ones live in their rooms, fakes in dcdaemon/fakes."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from dcdaemon.core.anomaly import Anomaly, Finding
+from dcdaemon.core.energy import Metered
+from dcdaemon.core.gpu import GpuInfo
+from dcdaemon.core.job import Job, JobSpec, JobState, Usage
+from dcdaemon.core.samples import GpuReading, GpuSample, HostReading
+
+
+class Clock(Protocol):
+    """Time, as an argument: wall time for records, monotonic time for intervals."""
+
+    def now(self) -> float:
+        """Return epoch seconds."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that never step."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks: the peer of the socket or the owner of a token, never a field of the request."""
+
+    uid: int
+    gid: int
+    user: str
+    operator: bool = False
+    via: str = "socket"
+
+
+# ---------------------------------------------------------------- engine
+
+
+@dataclass(frozen=True, slots=True)
+class StartOrder:
+    """Everything an engine needs to run one attempt."""
+
+    job: Job
+    env: Mapping[str, str]
+    gpu_uuids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The attempt's supervisor exists; `pid` is the shim's."""
+
+    pid: int
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The attempt is over, as its shim recorded it."""
+
+    cause: str
+    exit_code: int | None
+    signal: int | None
+    started_at: float | None
+    ended_at: float
+    run_s: float | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """The attempt runs under its shim."""
+
+    pid: int
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unlaunched:
+    """It is proven that this attempt never ran and never will."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """The shim is gone without a record, but processes of the job live on."""
+
+    pids: tuple[int, ...]
+    started_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Vanished:
+    """Shim and processes are gone and no record tells the end; `rebooted` when the machine restarted since."""
+
+    rebooted: bool
+    started_at: float | None
+
+
+Outcome = Ended | Alive | Unlaunched | Leftover | Vanished
+
+
+class Engine(Protocol):
+    """Where jobs run; `on_end(job_id, attempt)` is called, from any thread, when an attempt may be over."""
+
+    def start(self, order: StartOrder) -> Started:
+        """Run the attempt; raise StartFailed when it cannot even be tried."""
+        ...
+
+    def stop(self, job: Job, signal: str, grace_s: float, cause: str) -> None:
+        """Ask the attempt to end: signal, grace, then KILL."""
+        ...
+
+    def outcome(self, job: Job) -> Outcome:
+        """Tell what became of the attempt."""
+        ...
+
+    def adopt(self, job: Job) -> Outcome:
+        """Take over an attempt that an earlier daemon started; void it when it was never claimed."""
+        ...
+
+    def pids(self, job: Job) -> tuple[int, ...]:
+        """List the processes that belong to the attempt now."""
+        ...
+
+
+# ---------------------------------------------------------------- store
+
+
+@dataclass(frozen=True, slots=True)
+class JobChange:
+    """Replace `before` by `after` if the stored version is still `before.version`; `action` goes to the audit table."""
+
+    before: Job
+    after: Job
+    at: float
+    actor: Actor | None = None
+    action: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobQuery:
+    """Which jobs; an empty filter means no restriction; newest first unless `oldest_first`."""
+
+    ids: tuple[int, ...] = ()
+    states: frozenset[JobState] = frozenset()
+    uid: int | None = None
+    user: str | None = None
+    name: str | None = None
+    submitted_since: float | None = None
+    ended_since: float | None = None
+    limit: int | None = None
+    oldest_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UsageDelta:
+    """What one job used in one interval, to be added to its sums; `mem_peak_bytes` is a maximum."""
+
+    job_id: int
+    util_s: float
+    sampled_s: float
+    mem_peak_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MeterState:
+    """Where the energy meter of one GPU stood when it was last booked."""
+
+    gpu: int
+    uuid: str
+    at: float
+    counter_mj: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class EnergyRow:
+    """A line of `dcd energy`: key is a user, job id, GPU, day or `idle`."""
+
+    key: str
+    energy_mj: int
+    gpu_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One line a job reported."""
+
+    job_id: int
+    attempt: int
+    at: float
+    step: int | None
+    values: Mapping[str, float | int | str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class GpuMark:
+    """An operator's word on one GPU."""
+
+    gpu: int
+    drained: str | None = None
+    drained_by: str | None = None
+    drained_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """What `dcd status` and `dcd doctor` tell of the database."""
+
+    url: str
+    dialect: str
+    schema: str | None
+    size_bytes: int | None
+    jobs: int
+    samples_dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """Who did what."""
+
+    at: float
+    uid: int
+    user: str
+    via: str
+    action: str
+    job_id: int | None
+    detail: Mapping[str, object] = field(default_factory=dict)
+
+
+class Store(Protocol):
+    """The database. What is answered is durable, samples excepted; raise StoreUnavailable when a write cannot be taken."""
+
+    def submit(self, specs: Sequence[JobSpec], at: float, actor: Actor) -> list[Job]:
+        """Store new waiting jobs in one transaction and return them with their ids, in order."""
+        ...
+
+    def save(self, changes: Sequence[JobChange]) -> list[Job | None]:
+        """Apply each change on its own, all in one durable commit; None where the version had moved or a GPU was taken."""
+        ...
+
+    def job(self, job_id: int) -> Job | None:
+        """Return one job, or None."""
+        ...
+
+    def jobs(self, query: JobQuery) -> list[Job]:
+        """Return the jobs that match."""
+        ...
+
+    def states(self, job_ids: Iterable[int]) -> dict[int, JobState]:
+        """Return the state of each known id."""
+        ...
+
+    def book(self, metered: Sequence[Metered], usage: Sequence[UsageDelta]) -> None:
+        """Add measured energy and usage to the ledger, and move the meters, in one durable transaction."""
+        ...
+
+    def meters(self) -> list[MeterState]:
+        """Return where each GPU's meter stood."""
+        ...
+
+    def usage(self, job_ids: Iterable[int]) -> dict[int, Usage]:
+        """Return the usage of each job that has any."""
+        ...
+
+    def energy(self, by: str, since: float | None) -> list[EnergyRow]:
+        """Sum booked energy by `user`, `job`, `gpu` or `day` (node-local days), idle included; largest first."""
+        ...
+
+    def record(self, gpus: Sequence[GpuSample], host: HostReading | None) -> None:
+        """Keep samples; never blocks on a slow database: a bounded buffer drops the oldest and counts them."""
+        ...
+
+    def flush_samples(self) -> None:
+        """Write the buffered samples now."""
+        ...
+
+    def gpu_samples(self, gpu: int, since: float, until: float) -> list[GpuSample]:
+        """Return the stored samples of one GPU, oldest first."""
+        ...
+
+    def save_gpus(self, gpus: Sequence[GpuInfo], at: float) -> None:
+        """Remember the GPUs of this node."""
+        ...
+
+    def marks(self) -> list[GpuMark]:
+        """Return the operator's marks on GPUs of this node."""
+        ...
+
+    def mark(self, mark: GpuMark, at: float, actor: Actor) -> None:
+        """Set an operator's mark."""
+        ...
+
+    def raise_anomalies(self, findings: Sequence[Finding], at: float, *, momentary: bool = False) -> list[Anomaly]:
+        """Store new anomalies; a momentary one is cleared at birth."""
+        ...
+
+    def clear_anomalies(self, ids: Sequence[int], at: float) -> None:
+        """Close anomalies whose rule no longer finds them."""
+        ...
+
+    def anomalies(self, *, since: float | None = None, open_only: bool = False, job_id: int | None = None) -> list[Anomaly]:
+        """Return anomalies, newest first."""
+        ...
+
+    def acknowledge(self, anomaly_id: int, at: float, actor: Actor) -> bool:
+        """Note that somebody has seen it; False when there is no such anomaly."""
+        ...
+
+    def add_reports(self, reports: Sequence[Report]) -> None:
+        """Keep what jobs reported."""
+        ...
+
+    def reports(self, job_id: int) -> list[Report]:
+        """Return what one job reported, oldest first."""
+        ...
+
+    def audit(self, since: float | None = None, job_id: int | None = None) -> list[AuditRow]:
+        """Return the audit rows, oldest first."""
+        ...
+
+    def add_token(self, token_hash: str, actor: Actor, name: str, at: float) -> None:
+        """Remember the SHA-256 of a token and whom it stands for."""
+        ...
+
+    def token_owner(self, token_hash: str) -> Actor | None:
+        """Return whom a token stands for."""
+        ...
+
+    def roll_up(self, now: float) -> int:
+        """Fold closed minutes and hours of samples; idempotent; return rows written."""
+        ...
+
+    def prune(self, now: float) -> int:
+        """Delete samples, events and reports past their retention, in slices; return rows deleted."""
+        ...
+
+    def facts(self) -> StoreFacts:
+        """Describe the database."""
+        ...
+
+    def close(self) -> None:
+        """Write what is buffered and let go of the connections."""
+        ...
+
+
+# ---------------------------------------------------------------- hardware
+
+
+class GpuSource(Protocol):
+    """GPUs, real or simulated; `read` never blocks on a driver."""
+
+    def start(self) -> None:
+        """Begin polling."""
+        ...
+
+    def read(self) -> GpuReading:
+        """Return the newest readings."""
+        ...
+
+    def close(self) -> None:
+        """Stop polling and let go of the driver, within a second."""
+        ...
+
+
+class HostSource(Protocol):
+    """The host's own sensors."""
+
+    def read(self) -> HostReading:
+        """Read them now; a mount that does not answer is reported, never waited for."""
+        ...
+
+
+Wake = Callable[[], None]

@@ -1,0 +1,68 @@
+"""The immutable picture a scheduling decision is made from."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class GpuBlock(StrEnum):
+    """Why a GPU takes no new work although no job of ours holds it."""
+
+    DRAINED = "drained"
+    HEALTH = "health"
+    FOREIGN = "foreign"
+
+
+@dataclass(frozen=True, slots=True)
+class GpuSlot:
+    """One GPU as the scheduler sees it; `blocked` is None when it may be given to a job."""
+
+    index: int
+    mem_total_bytes: int | None = None
+    blocked: GpuBlock | None = None
+    blocked_detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """One node: its capacity and its GPUs."""
+
+    name: str
+    cpus: int
+    mem_bytes: int
+    gpus: tuple[GpuSlot, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunningJob:
+    """A job that holds resources; `ends_at` is its latest end (start + limit + grace), None when endless."""
+
+    id: int
+    node: str
+    gpus: tuple[int, ...]
+    cpus: int
+    mem_bytes: int
+    ends_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedJob:
+    """A waiting job as the scheduler sees it; `sequence` breaks ties first in, first out."""
+
+    id: int
+    sequence: int
+    priority: int
+    gpus: int
+    cpus: int
+    mem_bytes: int
+    limit_s: float | None
+    held: bool = False
+    waits_for: tuple[int, ...] = ()
+    failed_dependency: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterView:
+    """Nodes and what runs on them at one instant."""
+
+    nodes: tuple[NodeView, ...]
+    running: tuple[RunningJob, ...] = field(default=())

@@ -1,0 +1,97 @@
+"""What a job can tell the daemon that runs it (its progress), and ask about itself (its id and GPUs)."""
+
+import json
+import math
+import os
+import sys
+import time
+
+__all__ = ["gpus", "job_id", "report"]
+
+# The daemon skips longer lines, and a short one reaches the file whole in a single write.
+LINE_LIMIT_BYTES = 64 * 1024
+
+_already_warned = False
+
+
+def report(step: int | None = None, **values: float | str) -> None:
+    """Append one line of progress, such as `report(step=3, loss=0.12, accuracy=0.97)`, to this job's report.
+
+    A no-op outside a job. Safe to call from several threads and from forked processes at once: every call is one
+    append of one whole line. NaN and infinity are stored as null, because JSON has no word for them: a value that is
+    null was reported but was no number, one that is absent was not reported.
+
+    A report that cannot be written (disk full, line over 64 KiB) is dropped with one warning on stderr: it never ends
+    a training run. A step or value of another type is a mistake in the calling code and raises TypeError, in a job or
+    not; an integer that needs more than 64 bits raises OverflowError.
+    """
+    if step is not None and not isinstance(step, int):
+        raise TypeError(_wrong_type("step", step, "an int or None"))
+    plain = {name: _plain(name, value) for name, value in values.items()}
+    path = os.environ.get("DCD_REPORT_PATH")
+    if not path:
+        return
+    record = {"t": time.time(), "step": None if step is None else _plain("step", step), "values": plain}
+    line = json.dumps(record, allow_nan=False).encode() + b"\n"
+    if len(line) > LINE_LIMIT_BYTES:
+        _warn_once(f"report of {len(line)} bytes dropped: a line holds at most {LINE_LIMIT_BYTES}")
+        return
+    try:
+        _append(path, line)
+    except OSError as error:
+        _warn_once(f"report dropped: cannot write {path}: {error.strerror}")
+
+
+def job_id() -> int | None:
+    """Return the id of the job this process runs in, or None outside a job."""
+    text = os.environ.get("DCD_JOB_ID", "")
+    return int(text) if text.isdecimal() else None
+
+
+def gpus() -> list[int]:
+    """Return the node's indices (PCI order) of the GPUs this job was given; none outside a job.
+
+    A framework counts only the GPUs it may see: the first of these is its device 0.
+    """
+    entries = os.environ.get("DCD_GPUS", "").split(",")
+    return [int(entry) for entry in entries if entry.strip().isdecimal()]
+
+
+def _plain(name: str, value: object) -> float | str | None:
+    """Turn a subclass (bool, numpy.float64, an IntEnum) into the plain value that JSON can carry."""
+    if isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise OverflowError(f"report: {name} needs more than 64 bits; report it as a float")
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, str):
+        return str(value)
+    raise TypeError(_wrong_type(name, value, "an int, a float or a str"))
+
+
+def _wrong_type(name: str, value: object, wanted: str) -> str:
+    return f"report: {name} must be {wanted}, not {type(value).__name__}; for a tensor pass {name}.item()"
+
+
+def _append(path: str, line: bytes) -> None:
+    # Opened anew each time: no descriptor is shared by threads or inherited by forks, and none keeps a job's file busy.
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if os.write(fd, line) != len(line):
+            _warn_once(f"report cut short: {path} took only a part of it; is the disk full?")
+    finally:
+        os.close(fd)
+
+
+def _warn_once(text: str) -> None:
+    global _already_warned  # noqa: PLW0603 - one process, one warning: the log must not fill with them
+    if _already_warned or sys.stderr is None:
+        return
+    _already_warned = True
+    try:
+        print(
+            f"dcdaemon: {text}\nhint: the run goes on; further lost reports are not mentioned", file=sys.stderr, flush=True
+        )
+    except (OSError, ValueError):
+        return

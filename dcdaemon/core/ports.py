@@ -34,7 +34,22 @@ class Actor:
     via: str = "socket"
 
 
+#: Who acts when nobody asked: the daemon itself, in the audit table.
+DAEMON = Actor(uid=0, gid=0, user="dcdaemon", operator=True, via="daemon")
+
+
 # ---------------------------------------------------------------- engine
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One line a job reported."""
+
+    job_id: int
+    attempt: int
+    at: float
+    step: int | None
+    values: Mapping[str, float | int | str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +137,30 @@ class Engine(Protocol):
         """List the processes that belong to the attempt now."""
         ...
 
+    def owners(self, pids: Iterable[int], jobs: Iterable[Job]) -> dict[int, int]:
+        """Map each of these processes that belongs to one of these jobs to the job's id."""
+        ...
+
+    def reports(self, job: Job, offset: int) -> tuple[list[Report], int]:
+        """Return what the attempt reported past `offset` of its report file, and the new offset."""
+        ...
+
+    def open_log(self, job: Job, attempt: int) -> int | None:
+        """Open the attempt's log for reading; None while there is none yet; the caller closes the descriptor."""
+        ...
+
+
+class EnvKeeper(Protocol):
+    """Keeps environments in 0600 files outside the database."""
+
+    def keep(self, uid: int, env: Mapping[str, str]) -> str:
+        """Store an environment durably and return its reference; equal environments share one."""
+        ...
+
+    def load(self, ref: str) -> dict[str, str]:
+        """Return a kept environment; raise StartFailed when it is gone."""
+        ...
+
 
 # ---------------------------------------------------------------- store
 
@@ -179,17 +218,6 @@ class EnergyRow:
     key: str
     energy_mj: int
     gpu_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """One line a job reported."""
-
-    job_id: int
-    attempt: int
-    at: float
-    step: int | None
-    values: Mapping[str, float | int | str | None]
 
 
 @dataclass(frozen=True, slots=True)

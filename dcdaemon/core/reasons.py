@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypedDict
 
 
 class ReasonCode(StrEnum):
@@ -23,7 +24,7 @@ class ReasonCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Unblock:
-    """A set of changes after which the job starts: jobs that end, jobs out of its way, a hold released, GPUs given back."""
+    """Changes after which the job starts: jobs that end, jobs out of its way, a hold released, GPUs given back."""
 
     end_jobs: tuple[int, ...] = ()
     skip_jobs: tuple[int, ...] = ()
@@ -32,13 +33,61 @@ class Unblock:
     restore_gpus: tuple[tuple[str, int], ...] = ()
 
 
+class BlockedGpu(TypedDict):
+    """One GPU that takes no new work; `block` is a GpuBlock, `detail` what is known about it."""
+
+    node: str
+    gpu: int
+    block: str
+    detail: str
+
+
+class Facts(TypedDict, total=False):
+    """The numbers of one reason, as JSON; a key that does not matter to the reason is left out."""
+
+    # What the job needs, and what `node` (of `nodes` many), the one that lacks least, has free of it.
+    gpus_needed: int
+    gpus_free: int
+    cpus_needed: int
+    cpus_free: int
+    mem_needed_bytes: int
+    mem_free_bytes: int
+    node: str
+    nodes: int
+    # What `node` has in all; for a job that can never fit.
+    gpus_total: int
+    cpus_total: int
+    mem_total_bytes: int
+    # GPUs of `node` that would help and take no new work.
+    blocked: list[BlockedGpu]
+    # The head of the queue when it is another job: its priority and needs, and when it starts at the latest.
+    head_job: int
+    head_priority: int
+    head_gpus_needed: int
+    head_cpus_needed: int
+    head_starts_in_s: float | None
+    # Jobs further ahead that start now and take the room; how many ready jobs are ahead altogether.
+    starting: list[int]
+    ahead: int
+    # Running jobs that end before the expected start, and those without a limit that stand in the way.
+    ending: list[int]
+    endless: list[int]
+    starts_in_s: float | None
+    # Whether the job starts the moment `ending` are over, or only after other waiting jobs ran.
+    starts_after_ending: bool
+    # With this limit the job could start now, without delaying the head.
+    limit_to_start_s: float
+    waits_for: list[int]
+    failed_dependency: int
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """The true reason of one waiting job; `facts` are the numbers the sentence is made of."""
 
     job_id: int
     code: ReasonCode
-    facts: dict[str, object] = field(default_factory=dict)
+    facts: Facts = field(default_factory=Facts)
     unblock: Unblock = field(default_factory=Unblock)
     expected_start_at: float | None = None
     sentence: str = ""

@@ -1,6 +1,7 @@
 """One reading of each kind of hardware; unknown is None, times are epoch seconds."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from dcdaemon.core.gpu import GpuInfo, GpuProcess
 
@@ -25,6 +26,27 @@ class GpuSample:
     processes: tuple[GpuProcess, ...] | None = None
     simulated: bool = False
     error: str | None = None
+
+
+def averaged(sweeps: Sequence[Sequence[GpuSample]]) -> tuple[GpuSample, ...]:
+    """Return the newest sample of each GPU with load and power averaged over all sweeps, where they are known."""
+    by_gpu: dict[int, list[GpuSample]] = {}
+    for sample in (sample for sweep in sweeps for sample in sweep):
+        by_gpu.setdefault(sample.gpu, []).append(sample)
+    return tuple(
+        replace(
+            samples[-1],
+            util_ratio=_mean(sample.util_ratio for sample in samples),
+            mem_bw_busy_ratio=_mean(sample.mem_bw_busy_ratio for sample in samples),
+            power_w=_mean(sample.power_w for sample in samples),
+        )
+        for _, samples in sorted(by_gpu.items())
+    )
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,45 @@
+"""The newest picture of the machine and of the daemon itself, written by the duties, read by the API."""
+
+from dataclasses import dataclass, field
+
+from dcdaemon.core.samples import GpuReading, HostReading
+
+
+@dataclass(frozen=True, slots=True)
+class DutyReport:
+    """How one duty of the daemon is doing; `late` when it missed two of its intervals."""
+
+    name: str
+    every_s: float
+    last_tick_age_s: float | None
+    last_duration_s: float | None
+    ticks: int
+    late: bool
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonFacts:
+    """What does not change while the daemon runs."""
+
+    version: str
+    pid: int
+    uid: int
+    started_at: float
+    engine: str
+    simulated: bool
+    config_warnings: tuple[str, ...] = ()
+    price_per_kwh: float | None = None
+    currency: str = "EUR"
+    carbon_g_per_kwh: float | None = None
+
+
+@dataclass
+class Board:
+    """One slot per kind of reading; each is replaced whole, so readers need no lock."""
+
+    facts: DaemonFacts
+    gpus: GpuReading = field(default_factory=lambda: GpuReading((), ()))
+    host: HostReading | None = None
+    duties: tuple[DutyReport, ...] = ()
+    foreign_ok: frozenset[str] = frozenset()

@@ -1,0 +1,68 @@
+"""What may be given to jobs: a GPU's health, the operator's marks and foreign processes, folded into scheduler slots."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from dcdaemon.core.gpu import GpuHealth, GpuProcess
+from dcdaemon.core.ports import GpuMark
+from dcdaemon.core.samples import GpuReading, GpuSample
+from dcdaemon.core.units import format_bytes, format_duration
+from dcdaemon.core.view import GpuBlock, GpuSlot
+
+
+def attribute_processes(reading: GpuReading, owners: Mapping[int, int]) -> GpuReading:
+    """Write the owning job into every process of the reading; `owners` maps pid to job id."""
+
+    def owned(sample: GpuSample) -> GpuSample:
+        if not sample.processes:
+            return sample
+        return replace(sample, processes=tuple(replace(p, job_id=owners.get(p.pid)) for p in sample.processes))
+
+    return replace(reading, samples=tuple(owned(sample) for sample in reading.samples))
+
+
+def health(gpu: int, reading: GpuReading) -> GpuHealth:
+    """Tell whether a GPU answers: lost, stale (no fresh sample) or ok."""
+    sample = next((sample for sample in reading.samples if sample.gpu == gpu), None)
+    if gpu in reading.lost or (sample is not None and sample.error == "lost"):
+        return GpuHealth.LOST
+    return GpuHealth.OK if sample is not None and sample.error is None else GpuHealth.STALE
+
+
+def foreign(sample: GpuSample | None, allowed: Collection[str]) -> list[GpuProcess]:
+    """List the processes on a GPU that no job owns and no operator allowed by name."""
+    if sample is None or not sample.processes:
+        return []
+    return [
+        process
+        for process in sample.processes
+        if process.job_id is None and (process.command or "").rsplit("/", 1)[-1] not in allowed
+    ]
+
+
+def slots(reading: GpuReading, marks: Mapping[int, GpuMark], allowed: Collection[str]) -> tuple[GpuSlot, ...]:
+    """Return every GPU as the scheduler sees it."""
+    samples = {sample.gpu: sample for sample in reading.samples}
+    return tuple(
+        GpuSlot(gpu.index, gpu.mem_total_bytes, *_block(gpu.index, reading, samples.get(gpu.index), marks, allowed))
+        for gpu in reading.gpus
+    )
+
+
+def _block(
+    gpu: int, reading: GpuReading, sample: GpuSample | None, marks: Mapping[int, GpuMark], allowed: Collection[str]
+) -> tuple[GpuBlock | None, str]:
+    mark = marks.get(gpu)
+    if mark is not None and mark.drained is not None:
+        return GpuBlock.DRAINED, mark.drained
+    state = health(gpu, reading)
+    if state is not GpuHealth.OK:
+        return GpuBlock.HEALTH, reading.driver_error or ("lost" if state is GpuHealth.LOST else "no fresh sample")
+    strangers = foreign(sample, allowed)
+    if strangers:
+        first = strangers[0]
+        return GpuBlock.FOREIGN, (
+            f"pid {first.pid} ({first.command or '?'}, {first.user or '?'}, {format_duration(first.age_s)}, "
+            f"{format_bytes(first.mem_used_bytes)})"
+        )
+    return None, ""

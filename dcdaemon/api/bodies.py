@@ -1,0 +1,60 @@
+"""The request bodies, checked for type and size before any use case sees them."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from dcdaemon.control.submit import DEFAULT_PRIORITY, MAX_JOBS, Wish
+
+Amount = Annotated[int, Field(ge=0, le=2**62)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class JobBody(_Strict):
+    """One job as a client asks for it."""
+
+    argv: list[str] = Field(min_length=1)
+    cwd: str
+    name: str | None = None
+    gpus: Amount = 0
+    cpus: Amount = 1
+    mem_bytes: Amount = 0
+    limit_s: float | None = None
+    grace_s: float | None = None
+    priority: int = DEFAULT_PRIORITY
+    after: list[str] = Field(default=[], max_length=1000)
+    log_path: str | None = None
+    requeue: bool = False
+    held: bool = False
+
+    def wish(self) -> Wish:
+        """Return it as the use case takes it."""
+        fields = self.model_dump()
+        return Wish(**{**fields, "argv": tuple(self.argv), "after": tuple(self.after)})
+
+
+class SubmitBody(_Strict):
+    """Jobs that share one environment; `explain` asks for when each will start."""
+
+    jobs: list[JobBody] = Field(min_length=1, max_length=MAX_JOBS)
+    env: dict[str, str] = {}
+    dry_run: bool = False
+    explain: bool = False
+
+
+class ChangeBody(_Strict):
+    """Which jobs a verb is for, and how to stop them."""
+
+    select: list[str] = Field(default=[], max_length=10_000)
+    name: str | None = None
+    signal: str = "TERM"
+    grace_s: float | None = Field(default=None, ge=0, le=86400)
+
+
+class DrainBody(_Strict):
+    """Why a GPU is taken out."""
+
+    reason: str = Field(min_length=1, max_length=500)

@@ -1,0 +1,40 @@
+"""Lets streams sleep until some job changes, however many there are."""
+
+import asyncio
+
+from dcdaemon.core.job import Job
+
+
+class Changes:
+    """A bell that the scheduler's thread rings and any number of coroutines wait for."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiters: set[asyncio.Future[None]] = set()
+
+    def bind(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Name the loop the waiting coroutines live on."""
+        self._loop = loop
+
+    def __call__(self, _: Job) -> None:
+        """Ring, from any thread."""
+        loop = self._loop
+        if loop is not None and self._waiters and not loop.is_closed():
+            loop.call_soon_threadsafe(self._ring)
+
+    def _ring(self) -> None:
+        waiters, self._waiters = self._waiters, set()
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def next(self, timeout_s: float) -> None:
+        """Return at the next ring, or after the timeout."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.add(waiter)
+        try:
+            await asyncio.wait_for(waiter, timeout_s)
+        except TimeoutError:
+            pass
+        finally:
+            self._waiters.discard(waiter)

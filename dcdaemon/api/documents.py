@@ -1,0 +1,110 @@
+"""The JSON documents of the API: units in the keys, null for unknown, ISO times with offset."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from dcdaemon.core.anomaly import Anomaly
+from dcdaemon.core.job import ACTIVE, Job, Usage
+from dcdaemon.core.reasons import Reason
+from dcdaemon.core.secrecy import mask_argv
+
+Document = dict[str, Any]
+SCHEMA = 1
+
+
+def iso(at: float | None) -> str | None:
+    """Return an ISO-8601 time with offset, to the millisecond."""
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+
+
+def joules(energy_mj: int | None) -> float | None:
+    """Return joules of millijoules."""
+    return None if energy_mj is None else energy_mj / 1000
+
+
+def job_document(  # noqa: PLR0913  a job is told from five sources
+    job: Job,
+    now: float,
+    usage: Usage | None = None,
+    anomalies: Sequence[Anomaly] = (),
+    reason: Reason | None = None,
+    short: str | None = None,
+    power_w: float | None = None,
+) -> Document:
+    """Return a job as listed everywhere."""
+    spec = job.spec
+    return {
+        "schema": SCHEMA, "id": job.id, "name": spec.name, "user": spec.user, "uid": spec.uid, "node": job.node,
+        "state": job.state.value, "held": job.held, "priority": job.priority, "gpus_asked": spec.gpus,
+        "gpus": list(job.gpus), "cpus": spec.cpus, "mem_bytes": spec.mem_bytes, "limit_s": spec.limit_s,
+        "argv": mask_argv(spec.argv), "cwd": spec.cwd, "log_path": spec.log_path, "after": list(spec.after),
+        "attempt": job.attempt, "submitted_at": iso(job.submitted_at), "started_at": iso(job.started_at),
+        "ended_at": iso(job.ended_at), "wait_s": wait_s(job, now), "run_s": run_s(job, now),
+        "exit_code": job.exit_code, "signal": job.signal, "cause": job.cause,
+        "energy_j": joules(usage.energy_mj) if usage is not None else None,
+        "gpu_s": usage.gpu_s if usage is not None else None,
+        "gpu_util_ratio": usage.gpu_util_ratio if usage is not None else None,
+        "gpu_power_w": power_w, "mem_peak_bytes": usage.mem_peak_bytes if usage is not None else None,
+        "reported": job.reported, "simulated": job.simulated,
+        "anomalies": [{"id": anomaly.id, "rule": anomaly.finding.rule} for anomaly in anomalies],
+        "reason": None if reason is None else {"code": reason.code.value, "short": short},
+    }  # fmt: skip
+
+
+def wait_s(job: Job, now: float) -> float | None:
+    """Return how long the job waited for its newest attempt, or has waited so far."""
+    begin = max(job.queued_at, job.submitted_at)
+    if job.started_at is not None:
+        return round(max(job.started_at - begin, 0.0), 3)
+    if job.ended_at is not None:
+        return round(max(job.ended_at - begin, 0.0), 3)
+    return round(max(now - begin, 0.0), 3)
+
+
+def run_s(job: Job, now: float) -> float | None:
+    """Return how long the newest attempt ran, or has run so far."""
+    if job.run_s is not None:
+        return round(job.run_s, 3)
+    if job.started_at is None:
+        return None
+    if job.state in ACTIVE:
+        return round(max(now - job.started_at, 0.0), 3)
+    return None if job.ended_at is None else round(max(job.ended_at - job.started_at, 0.0), 3)
+
+
+def reason_document(job: Job, reason: Reason) -> Document:
+    """Return the answer of `dcd why`."""
+    unblock = reason.unblock
+    return {
+        "schema": SCHEMA, "job_id": job.id, "state": job.state.value, "code": reason.code.value,
+        "sentence": reason.sentence, "facts": jsonable(reason.facts),
+        "unblock": {
+            "end_jobs": list(unblock.end_jobs), "skip_jobs": list(unblock.skip_jobs),
+            "finish_dependencies": list(unblock.finish_dependencies), "release": unblock.release,
+            "restore_gpus": [list(gpu) for gpu in unblock.restore_gpus],
+        },
+        "expected_start_at": iso(reason.expected_start_at),
+    }  # fmt: skip
+
+
+def anomaly_document(anomaly: Anomaly) -> Document:
+    """Return one anomaly with its evidence."""
+    finding = anomaly.finding
+    return {
+        "id": anomaly.id, "rule": finding.rule, "severity": finding.severity.value, "subject": finding.subject,
+        "message": finding.message, "evidence": jsonable(finding.evidence), "job_id": finding.job_id,
+        "gpu": finding.gpu, "raised_at": iso(anomaly.raised_at), "cleared_at": iso(anomaly.cleared_at),
+        "acked_by": anomaly.acked_by,
+    }  # fmt: skip
+
+
+def jsonable(value: object) -> Any:
+    """Return tuples and sets as lists, so that any facts can be sent."""
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [jsonable(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(jsonable(item) for item in value)
+    return value

@@ -1,0 +1,85 @@
+"""GPUs over HTTP: each with its job or its foreign processes, and the operator's drain."""
+
+from fastapi import APIRouter
+
+from dcdaemon.api.bodies import DrainBody
+from dcdaemon.api.documents import SCHEMA, Document
+from dcdaemon.api.identity import ActorOf, DeskOf
+from dcdaemon.control.drain import drain, undrain
+from dcdaemon.control.desk import Desk
+from dcdaemon.control.gpu_state import health
+from dcdaemon.core.gpu import GpuInfo
+from dcdaemon.core.job import Job
+from dcdaemon.core.samples import GpuReading, GpuSample
+from dcdaemon.core.view import GpuBlock, GpuSlot
+
+router = APIRouter(prefix="/v1", tags=["gpus"])
+_STATE_OF_BLOCK = {GpuBlock.DRAINED: "drained", GpuBlock.HEALTH: "unhealthy", GpuBlock.FOREIGN: "foreign"}
+
+
+@router.get("/gpus")
+def get_gpus(desk: DeskOf, _: ActorOf) -> Document:
+    """Tell what each GPU does and for whom."""
+    reading = desk.board.gpus
+    samples = {sample.gpu: sample for sample in reading.samples}
+    slots = {slot.index: slot for slot in desk.book.node.gpus}
+    holders = desk.book.holders()
+    energy_mj = {row.key: row.energy_mj for row in desk.store.energy("gpu", None)}
+    gpus = []
+    for gpu in reading.gpus:
+        document = gpu_document(desk, gpu, reading, samples.get(gpu.index), slots.get(gpu.index), holders.get(gpu.index))
+        booked = energy_mj.get(str(gpu.index))
+        gpus.append({**document, "energy_j": None if booked is None else booked / 1000})
+    return {
+        "schema": SCHEMA, "node": desk.node, "driver_version": reading.driver_version,
+        "driver_error": reading.driver_error, "simulated": desk.gpus_simulated, "gpus": gpus,
+    }  # fmt: skip
+
+
+def gpu_document(  # noqa: PLR0913  a GPU is told from six sources
+    desk: Desk, gpu: GpuInfo, reading: GpuReading, sample: GpuSample | None, slot: GpuSlot | None, job: Job | None
+) -> Document:
+    """Return one GPU; values of a missing or withdrawn sample are null."""
+    value = sample or GpuSample(at=0.0, monotonic_s=0.0, gpu=gpu.index)
+    return {
+        "index": gpu.index, "uuid": gpu.uuid, "name": gpu.name, "mem_total_bytes": gpu.mem_total_bytes,
+        "mem_used_bytes": value.mem_used_bytes, "util_ratio": value.util_ratio, "power_w": value.power_w,
+        "power_limit_w": value.power_limit_w or gpu.power_limit_w, "temp_c": value.temp_c,
+        "sm_clock_hz": value.sm_clock_hz,
+        "sample_age_s": None if sample is None else round(max(desk.clock.now() - sample.at, 0.0), 3),
+        "health": health(gpu.index, reading).value, "state": _state(slot, job),
+        "blocked_detail": slot.blocked_detail if slot is not None and slot.blocked else None,
+        "drained_reason": slot.blocked_detail if slot is not None and slot.blocked is GpuBlock.DRAINED else None,
+        "job": None if job is None else {"id": job.id, "name": job.spec.name, "user": job.spec.user},
+        "processes": [
+            {
+                "pid": process.pid, "user": process.user, "command": process.command,
+                "age_s": None if process.age_s is None else round(process.age_s, 1),
+                "mem_used_bytes": process.mem_used_bytes, "job_id": process.job_id,
+            }
+            for process in value.processes or ()
+        ],
+        "simulated": gpu.simulated,
+    }  # fmt: skip
+
+
+def _state(slot: GpuSlot | None, job: Job | None) -> str:
+    if job is not None:
+        return "busy"
+    if slot is not None and slot.blocked is not None:
+        return _STATE_OF_BLOCK[slot.blocked]
+    return "free"
+
+
+@router.post("/gpus/{index}/drain")
+def drain_gpu(index: int, body: DrainBody, desk: DeskOf, actor: ActorOf) -> Document:
+    """Take a GPU out of placement; a job on it goes on."""
+    drain(desk, actor, index, body.reason)
+    return get_gpus(desk, actor)
+
+
+@router.post("/gpus/{index}/undrain")
+def undrain_gpu(index: int, desk: DeskOf, actor: ActorOf) -> Document:
+    """Give a GPU back."""
+    undrain(desk, actor, index)
+    return get_gpus(desk, actor)

@@ -1,0 +1,145 @@
+"""Jobs over HTTP: submit, list, show, why, reports, and the verbs that change them."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+from fastapi import APIRouter, Query, status
+
+from dcdaemon.api.bodies import ChangeBody, SubmitBody
+from dcdaemon.api.documents import SCHEMA, Document, anomaly_document, iso, reason_document
+from dcdaemon.api.identity import ActorOf, DeskOf
+from dcdaemon.api.listing import Filter, list_jobs, listed, summary
+from dcdaemon.control import change
+from dcdaemon.control.desk import Desk
+from dcdaemon.control.select import resolve
+from dcdaemon.control.submit import check, submit
+from dcdaemon.control.why import short_why, why
+from dcdaemon.core.errors import BadInput, DcdError
+from dcdaemon.core.job import SLURM_CODES, Job, JobState
+from dcdaemon.core.ports import Actor
+
+router = APIRouter(prefix="/v1", tags=["jobs"])
+_EXPLAIN_AT_MOST = 20
+
+
+@router.post("/jobs", status_code=status.HTTP_201_CREATED)
+def submit_jobs(body: SubmitBody, desk: DeskOf, actor: ActorOf) -> Document:
+    """Queue jobs: all of them or none; what is answered is durable."""
+    wishes = [job.wish() for job in body.jobs]
+    if body.dry_run:
+        specs = check(desk, actor, wishes, body.env)
+        return {"schema": SCHEMA, "jobs": [], "accepted": len(specs), "starts": []}
+    jobs = submit(desk, actor, wishes, body.env)
+    starts = [short_why(desk, job.id) for job in jobs[:_EXPLAIN_AT_MOST]] if body.explain else []
+    return {"schema": SCHEMA, "jobs": listed(desk, jobs, details=False), "starts": starts}
+
+
+@router.get("/jobs")
+def get_jobs(  # noqa: PLR0913  each is one filter of the listing
+    desk: DeskOf,
+    actor: ActorOf,
+    sel: Annotated[list[str], Query()] = [],  # noqa: B006  FastAPI copies defaults
+    state: Annotated[list[str], Query()] = [],  # noqa: B006
+    user: str | None = None,
+    name: str | None = None,
+    since_s: float | None = None,
+    limit: Annotated[int, Query(ge=1, le=100_000)] = 500,
+    *,
+    all: bool = False,  # noqa: A002  the word of the command line
+) -> Document:
+    """List jobs: the unfinished ones unless a filter says otherwise."""
+    ids = resolve(desk, actor, sel) if sel else ()
+    wanted = Filter(ids, frozenset(parse_state(word) for word in state), user, name, since_s, limit, all_states=all)
+    jobs, total = list_jobs(desk, wanted)
+    return {"schema": SCHEMA, "jobs": listed(desk, jobs), "summary": {**summary(desk), "shown": len(jobs), "total": total}}
+
+
+def parse_state(word: str) -> JobState:
+    """Return the state a word or a Slurm code names; raise BadInput."""
+    if word.upper() in SLURM_CODES:
+        return SLURM_CODES[word.upper()]
+    try:
+        return JobState(word.lower())
+    except ValueError:
+        raise BadInput(f"{word!r} is no job state", f"one of {', '.join(JobState)} or {', '.join(SLURM_CODES)}") from None
+
+
+@router.get("/jobs/{job_id}")
+def get_job(job_id: int, desk: DeskOf, _: ActorOf) -> Document:
+    """Tell everything about one job."""
+    job = change.find(desk, job_id)
+    document = listed(desk, [job])[0]
+    anomalies = desk.store.anomalies(job_id=job_id)
+    return {
+        **document,
+        "timeline": timeline(desk, job),
+        "anomalies": [anomaly_document(anomaly) for anomaly in anomalies],
+        "reports": len(desk.store.reports(job_id)),
+        "pids": list(desk.engine.pids(job)) if job.pid is not None and job.ended_at is None else [],
+    }
+
+
+def timeline(desk: Desk, job: Job) -> list[Document]:
+    """Return what happened to a job, in order."""
+    happened = [(row.at, f"{row.action} by {row.user}") for row in desk.store.audit(job_id=job.id)]
+    for at, what in ((job.started_at, f"started, attempt {job.attempt}"), (job.ended_at, f"ended: {job.state}")):
+        if at is not None:
+            happened.append((at, what))
+    return [{"at": iso(at), "what": what} for at, what in sorted(happened)]
+
+
+@router.get("/jobs/{job_id}/why")
+def why_job(job_id: int, desk: DeskOf, _: ActorOf) -> Document:
+    """Tell why a job does not run now, and what would start it."""
+    job = change.find(desk, job_id)
+    return reason_document(job, why(desk, job))
+
+
+@router.get("/jobs/{job_id}/reports")
+def get_reports(job_id: int, desk: DeskOf, _: ActorOf) -> Document:
+    """Return what a job reported about its training."""
+    change.find(desk, job_id)
+    return {
+        "schema": SCHEMA,
+        "reports": [
+            {"at": iso(report.at), "attempt": report.attempt, "step": report.step, "values": dict(report.values)}
+            for report in desk.store.reports(job_id)
+        ],
+    }
+
+
+@router.post("/jobs/cancel")
+def cancel_jobs(body: ChangeBody, desk: DeskOf, actor: ActorOf) -> Document:
+    """End jobs: waiting ones at once, active ones by signal, grace, KILL."""
+    return _each(desk, actor, body, lambda job_id: change.cancel(desk, actor, job_id, body.signal, body.grace_s))
+
+
+@router.post("/jobs/hold")
+def hold_jobs(body: ChangeBody, desk: DeskOf, actor: ActorOf) -> Document:
+    """Keep waiting jobs from starting."""
+    return _each(desk, actor, body, lambda job_id: change.hold(desk, actor, job_id))
+
+
+@router.post("/jobs/release")
+def release_jobs(body: ChangeBody, desk: DeskOf, actor: ActorOf) -> Document:
+    """Let held jobs start again."""
+    return _each(desk, actor, body, lambda job_id: change.release(desk, actor, job_id))
+
+
+@router.post("/jobs/requeue")
+def requeue_jobs(body: ChangeBody, desk: DeskOf, actor: ActorOf) -> Document:
+    """Run jobs again."""
+    return _each(desk, actor, body, lambda job_id: change.requeue(desk, actor, job_id))
+
+
+def _each(desk: Desk, actor: Actor, body: ChangeBody, verb: Callable[[int], Job]) -> Document:
+    """Do the verb to each selected job; one refusal does not stop the others."""
+    ids: Sequence[int] = resolve(desk, actor, body.select, body.name)
+    jobs: list[Job] = []
+    refused: list[Document] = []
+    for job_id in ids:
+        try:
+            jobs.append(verb(job_id))
+        except DcdError as error:
+            refused.append({"id": job_id, "code": error.code, "message": error.message, "hint": error.hint})
+    return {"schema": SCHEMA, "jobs": listed(desk, jobs, details=False), "refused": refused}

@@ -1,0 +1,88 @@
+"""Lists of jobs with all that belongs to a line: usage, open anomalies, power now, and the reason for waiting."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dcdaemon.api.documents import Document, job_document
+from dcdaemon.control.desk import Desk
+from dcdaemon.control.why import reasons
+from dcdaemon.core.anomaly import Anomaly
+from dcdaemon.core.job import ACTIVE, Job, JobState
+from dcdaemon.core.ports import JobQuery
+from dcdaemon.core.view import GpuBlock
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which jobs a listing is about."""
+
+    ids: tuple[int, ...]
+    states: frozenset[JobState]
+    user: str | None
+    name: str | None
+    since_s: float | None
+    limit: int
+    all_states: bool = False
+
+
+def list_jobs(desk: Desk, wanted: Filter) -> tuple[list[Job], int]:
+    """Return the jobs that match, cut to the limit, and how many match in all where that is known."""
+    if wanted.ids or wanted.states or wanted.all_states or wanted.since_s is not None:
+        since = None if wanted.since_s is None else desk.clock.now() - wanted.since_s
+        query = JobQuery(
+            ids=wanted.ids, states=wanted.states, user=wanted.user, name=wanted.name,
+            submitted_since=since, limit=wanted.limit,
+        )  # fmt: skip
+        jobs = desk.store.jobs(query)
+        return jobs, len(jobs)
+    with desk.book.lock:
+        order = {queued.id: place for place, queued in enumerate(desk.book.queue.ordered())}
+        jobs = desk.book.unfinished()
+    jobs = [
+        job for job in jobs
+        if (wanted.user is None or job.spec.user == wanted.user) and (wanted.name is None or job.spec.name == wanted.name)
+    ]  # fmt: skip
+    jobs.sort(key=lambda job: (job.state is JobState.WAITING, job.held, order.get(job.id, len(order)), job.id))
+    return jobs[: wanted.limit], len(jobs)
+
+
+def listed(desk: Desk, jobs: Sequence[Job], *, details: bool = True) -> list[Document]:
+    """Return the documents of jobs; without details only what the job itself knows (after a submit, say)."""
+    now = desk.clock.now()
+    if not details:
+        return [job_document(job, now) for job in jobs]
+    usage = desk.store.usage([job.id for job in jobs])
+    anomalies = _open_anomalies(desk)
+    why = reasons(desk, [job.id for job in jobs if job.state is JobState.WAITING])
+    power = _power_now(desk)
+    documents = []
+    for job in jobs:
+        reason, short = why.get(job.id, (None, None))
+        power_w = sum(power.get(gpu) or 0.0 for gpu in job.gpus) if job.state in ACTIVE and job.gpus else None
+        known = anomalies.get(job.id, ())
+        documents.append(job_document(job, now, usage.get(job.id), known, reason, short, power_w))
+    return documents
+
+
+def summary(desk: Desk) -> Document:
+    """Return the counts of the line below the table."""
+    waiting, held, active = desk.book.counts()
+    slots = desk.book.node.gpus
+    blocks = [slot.blocked for slot in slots]
+    return {
+        "running": active, "waiting": waiting, "held": held, "gpus": len(slots), "gpus_busy": len(desk.book.holders()),
+        "gpus_drained": blocks.count(GpuBlock.DRAINED), "gpus_foreign": blocks.count(GpuBlock.FOREIGN),
+        "gpus_unhealthy": blocks.count(GpuBlock.HEALTH),
+    }  # fmt: skip
+
+
+def _open_anomalies(desk: Desk) -> dict[int, list[Anomaly]]:
+    found: dict[int, list[Anomaly]] = {}
+    for anomaly in desk.store.anomalies(since=desk.clock.now() - 7 * 86400):
+        if anomaly.finding.job_id is not None:
+            found.setdefault(anomaly.finding.job_id, []).append(anomaly)
+    return found
+
+
+def _power_now(desk: Desk) -> dict[int, float | None]:
+    return {sample.gpu: sample.power_w for sample in desk.board.gpus.samples}

@@ -1,0 +1,113 @@
+"""Serves the application on a unix socket and, where asked, on TCP, from one thread with its own event loop."""
+
+import asyncio
+import logging
+import socket
+import stat
+import threading
+from pathlib import Path
+
+import uvicorn
+
+from dcdaemon.api.app import make_app
+from dcdaemon.api.changes import Changes
+from dcdaemon.api.identity import PeerProtocol
+from dcdaemon.control.desk import Desk
+from dcdaemon.core.errors import BadConfig, Refused
+
+log = logging.getLogger(__name__)
+_START_WITHIN_S = 15.0
+
+
+class ApiServer:
+    """The HTTP door; `start` returns when it answers, `stop` when it is closed."""
+
+    def __init__(self, desk: Desk, changes: Changes, version: str, sockets: list[socket.socket]) -> None:
+        self._changes = changes
+        self._sockets = sockets
+        config = uvicorn.Config(
+            make_app(desk, changes, version), http=PeerProtocol, loop="asyncio", lifespan="off", ws="none",
+            proxy_headers=False, forwarded_allow_ips="", server_header=False, log_config=None, access_log=False,
+            timeout_graceful_shutdown=1, backlog=1024,
+        )  # fmt: skip
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._run, name="api", daemon=True)
+        self._failure: BaseException | None = None
+        self._ready = threading.Event()
+
+    def start(self) -> None:
+        """Begin to answer; raise what kept the server from starting."""
+        self._thread.start()
+        self._ready.wait(_START_WITHIN_S)
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self) -> None:
+        """Close the door; streams that are open end."""
+        self._server.should_exit = True
+        self._thread.join(3)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the server's thread still runs."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:  # noqa: BLE001  told to whoever started us, or seen by the monitor
+            self._failure = error
+            log.exception("the API server failed", extra={"action": "api_failed"})
+        finally:
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        self._changes.bind(asyncio.get_running_loop())
+        serving = asyncio.create_task(self._server.serve(self._sockets))
+        while not self._server.started and not serving.done():
+            await asyncio.sleep(0.01)
+        self._ready.set()
+        await serving
+
+
+def unix_socket(path: Path, mode: int = 0o666) -> socket.socket:
+    """Bind the daemon's socket; replaces a dead one, refuses when another daemon answers on it."""
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if path.exists():
+        _remove_dead(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(str(path))
+    except OSError as error:
+        listener.close()
+        raise BadConfig(f"cannot listen on {path}: {error.strerror}", "choose another [daemon] socket") from error
+    path.chmod(mode)
+    return listener
+
+
+def tcp_socket(address: str) -> socket.socket:
+    """Bind HOST:PORT; raise BadConfig when that is not possible."""
+    host, colon, port = address.rpartition(":")
+    try:
+        if not colon:
+            raise ValueError("no port")  # noqa: TRY301  one message for every malformed address
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host.strip("[]"), int(port)), family=family)
+    except (OSError, ValueError) as error:
+        raise BadConfig(f"cannot listen on {address!r}: {error}", "write [daemon] tcp like 127.0.0.1:7717") from error
+    return listener
+
+
+def _remove_dead(path: Path) -> None:
+    if not stat.S_ISSOCK(path.lstat().st_mode):
+        raise BadConfig(f"{path} exists and is no socket", "remove it or choose another [daemon] socket")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            path.unlink(missing_ok=True)
+            return
+        except OSError as error:
+            raise Refused(f"{path} does not answer: {error}", "is another daemon hanging there?") from error
+    raise Refused(f"another daemon already answers on {path}", "stop it first, or choose another [daemon] socket")

@@ -1,0 +1,52 @@
+"""The daemon about itself: its duties, queue, database and engine."""
+
+import resource
+
+from fastapi import APIRouter
+
+from dcdaemon.api.documents import SCHEMA, Document, iso
+from dcdaemon.api.identity import ActorOf, DeskOf
+from dcdaemon.api.listing import summary
+from dcdaemon.core.secrecy import mask_url
+
+router = APIRouter(prefix="/v1", tags=["daemon"])
+
+
+@router.get("/status")
+def get_status(desk: DeskOf, actor: ActorOf) -> Document:
+    """Tell whether every duty ticks, and what is where."""
+    facts, counts, database = desk.board.facts, summary(desk), desk.store.facts()
+    return {
+        "schema": SCHEMA, "version": facts.version, "node": desk.node, "started_at": iso(facts.started_at),
+        "pid": facts.pid, "uid": facts.uid, "simulated": facts.simulated, "you": actor.user, "operator": actor.operator,
+        "duties": [
+            {
+                "name": duty.name, "every_s": duty.every_s, "last_tick_age_s": duty.last_tick_age_s,
+                "last_duration_s": duty.last_duration_s, "ticks": duty.ticks,
+                "ok": duty.error is None and not duty.late, "error": duty.error,
+            }
+            for duty in desk.board.duties
+        ],
+        "queue": {"waiting": counts["waiting"], "held": counts["held"], "running": counts["running"]},
+        "gpus": {
+            "total": counts["gpus"], "busy": counts["gpus_busy"], "drained": counts["gpus_drained"],
+            "foreign": counts["gpus_foreign"], "unhealthy": counts["gpus_unhealthy"],
+        },
+        "database": {
+            "url": mask_url(database.url), "dialect": database.dialect, "schema": database.schema,
+            "size_bytes": database.size_bytes, "jobs": database.jobs, "samples_dropped": database.samples_dropped,
+        },
+        "engine": facts.engine, "driver_version": desk.board.gpus.driver_version,
+        "driver_error": desk.board.gpus.driver_error,
+        "open_anomalies": len(desk.store.anomalies(open_only=True)), "rss_bytes": _rss_bytes(),
+        "config_warnings": list(facts.config_warnings),
+    }  # fmt: skip
+
+
+def _rss_bytes() -> int:
+    """Return the daemon's resident memory now, from /proc; its peak where there is no /proc."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123  one small read
+            return int(file.read().split()[1]) * resource.getpagesize()
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

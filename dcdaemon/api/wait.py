@@ -1,0 +1,52 @@
+"""Wait for jobs to end: one sleeping request per client, woken by changes, never a poll."""
+
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.concurrency import run_in_threadpool
+
+from dcdaemon.api.changes import Changes
+from dcdaemon.api.documents import SCHEMA, Document
+from dcdaemon.api.identity import ActorOf, DeskOf
+from dcdaemon.api.listing import listed
+from dcdaemon.control.desk import Desk
+from dcdaemon.control.select import resolve
+from dcdaemon.core.job import UNFINISHED
+from dcdaemon.core.ports import JobQuery
+
+router = APIRouter(prefix="/v1", tags=["jobs"])
+_LONGEST_NAP_S = 30.0
+
+
+@router.get("/wait")
+async def wait(  # noqa: PLR0913  each is one option of `dcd wait`
+    request: Request,
+    desk: DeskOf,
+    actor: ActorOf,
+    sel: Annotated[list[str], Query()] = [],  # noqa: B006  FastAPI copies defaults
+    name: str | None = None,
+    timeout_s: Annotated[float | None, Query(ge=0)] = None,
+    *,
+    any: bool = False,  # noqa: A002  the word of the command line
+) -> Document:
+    """Answer when all of the jobs have ended, or one of them with `any`; `done` is false after the timeout."""
+    ids = await run_in_threadpool(resolve, desk, actor, sel, name)
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    changes: Changes = request.app.state.changes
+    while not (done := _done(desk, ids, one_is_enough=any)):
+        left = _LONGEST_NAP_S if deadline is None else min(deadline - time.monotonic(), _LONGEST_NAP_S)
+        if left <= 0 or await request.is_disconnected():
+            break
+        await changes.next(left)
+    return await run_in_threadpool(_answer, desk, ids, done)
+
+
+def _done(desk: Desk, ids: tuple[int, ...], *, one_is_enough: bool) -> bool:
+    ended = [(job := desk.book.get(job_id)) is None or job.state not in UNFINISHED for job_id in ids]
+    return any(ended) if one_is_enough and ids else all(ended)
+
+
+def _answer(desk: Desk, ids: tuple[int, ...], done: bool) -> Document:  # noqa: FBT001  a value, not a switch
+    jobs = desk.store.jobs(JobQuery(ids=ids, oldest_first=True)) if ids else []
+    return {"schema": SCHEMA, "done": done, "jobs": listed(desk, jobs)}

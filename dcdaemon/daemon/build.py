@@ -1,0 +1,175 @@
+"""Puts the daemon together: the only place that knows every room."""
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from dcdaemon import __version__
+from dcdaemon.anomalies.picture import Thresholds
+from dcdaemon.api.changes import Changes
+from dcdaemon.api.server import ApiServer, tcp_socket, unix_socket
+from dcdaemon.config.load import Loaded
+from dcdaemon.config.model import Config
+from dcdaemon.control.board import Board, DaemonFacts
+from dcdaemon.control.book import Book
+from dcdaemon.control.desk import Desk, Rules
+from dcdaemon.control.reports import ReportReader
+from dcdaemon.core.errors import BadConfig
+from dcdaemon.core.ports import Clock, GpuSource, Store
+from dcdaemon.core.view import NodeView
+from dcdaemon.daemon.clock import SystemClock
+from dcdaemon.daemon.conductor import Conductor
+from dcdaemon.daemon.duties.gpus import GpuDuty
+from dcdaemon.daemon.duties.host import HostDuty
+from dcdaemon.daemon.duties.reports import ReportDuty
+from dcdaemon.daemon.duties.watch import WatchDuty
+from dcdaemon.daemon.duties.watchdog import WatchdogDuty
+from dcdaemon.daemon.lifecycle import Stop
+from dcdaemon.daemon.loads import JobLoads
+from dcdaemon.daemon.ticker import Ticker
+from dcdaemon.daemon.timers import Calendar, CalendarJob
+from dcdaemon.engines.local import LocalEngine
+from dcdaemon.runner.envs import EnvFiles
+from dcdaemon.scheduler.policy import Policy
+from dcdaemon.telemetry.host import LinuxHost
+
+_BOOK_EVERY_S = 5.0
+_HOST_EVERY_S = 5.0
+_LOOK_EVERY_S = 5.0
+
+
+class Daemon:
+    """All parts of a running daemon, and the order in which they start and stop."""
+
+    def __init__(self, loaded: Loaded, stop: Stop, *, gpus_simulated: int) -> None:
+        config = loaded.config
+        self.config = config
+        self._stop = stop
+        clock = SystemClock()
+        state_dir = Path(config.daemon.state_dir)
+        state_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
+        self.store = make_store(config)
+        self.conductor = Conductor(stop.failed)
+        self.engine = LocalEngine(state_dir, self.conductor.ended)
+        self.envs = EnvFiles(state_dir / "env")
+        facts = make_facts(loaded, clock, simulated=gpus_simulated > 0)
+        book = Book(NodeView(config.node.name, *capacity(config)))
+        self.source = make_gpu_source(config, gpus_simulated, book, self.engine, clock)
+        self.desk = Desk(
+            node=config.node.name, store=self.store, engine=self.engine, envs=self.envs, book=book,
+            board=Board(facts, foreign_ok=frozenset(config.gpus.foreign_ok)), clock=clock,
+            policy=Policy(backfill=config.scheduler.backfill, default_limit_s=config.scheduler.default_limit_s),
+            rules=Rules(os.geteuid(), config.scheduler.default_limit_s, config.jobs.grace_s, frozenset(config.daemon.operators)),
+            reports=ReportReader(self.engine, self.store), wake=self.conductor.wake,
+        )  # fmt: skip
+        self.changes = Changes()
+        self.ticker = Ticker(stop.failed)
+        self.calendar = make_calendar(config, self.store)
+        self.api: ApiServer | None = None
+        self._add_duties(simulated=gpus_simulated > 0)
+
+    def _add_duties(self, *, simulated: bool) -> None:
+        config, desk = self.config, self.desk
+        gpus = GpuDuty(desk, self.source, config.gpus.poll_interval_s, _BOOK_EVERY_S, config.anomalies.idle_after_s)
+        look_every_s = min(_LOOK_EVERY_S, config.anomalies.idle_after_s / 4)
+        watch = WatchDuty(desk, gpus, thresholds(config), look_every_s, expected_driver=not simulated)
+        alive: Callable[[], bool] = lambda: self.api is not None and self.api.alive  # noqa: E731  one expression
+        watchdog = WatchdogDuty(desk, self.ticker, self.conductor, alive)
+        desk.listeners += [self.changes, gpus.noted, watch.noted]
+        self.gpus, self.watch = gpus, watch
+        for duty in (gpus, HostDuty(desk, LinuxHost(), _HOST_EVERY_S), ReportDuty(desk), watch, watchdog):
+            self.ticker.add(duty)
+
+    def start(self) -> None:
+        """Take over what lives, then open the door: nobody is answered before the queue is known."""
+        from dcdaemon.control.finish import load  # noqa: PLC0415
+
+        sockets = make_sockets(self.config, self.store)
+        self.engine.open()
+        self.source.start()
+        self.gpus.tick()
+        load(self.desk)
+        self.conductor.start(self.desk)
+        self.ticker.start()
+        self.calendar.start()
+        self.api = ApiServer(self.desk, self.changes, __version__, sockets)
+        self.api.start()
+
+    def close(self) -> None:
+        """Close the door, stop deciding, write what is buffered, let go of the driver; jobs go on."""
+        if self.api is not None:
+            self.api.stop()
+        self.conductor.stop()
+        self.calendar.stop()
+        self.ticker.stop()
+        self.source.close()
+        self.engine.close()
+        self.store.close()
+
+
+def make_store(config: Config) -> Store:
+    """Open the database, migrated to the newest schema."""
+    from dcdaemon.store.sql_store import open_store  # noqa: PLC0415
+
+    return open_store(config.storage.url, config.node.name)
+
+
+def make_gpu_source(config: Config, simulated: int, book: Book, engine: LocalEngine, clock: Clock) -> GpuSource:
+    """Return simulated GPUs where someone asked for them, else the driver's."""
+    if simulated:
+        from dcdaemon.fakes.gpus import SimulatedGpus  # noqa: PLC0415
+
+        return SimulatedGpus(simulated, JobLoads(book, engine), clock, config.gpus.poll_interval_s)
+    from dcdaemon.telemetry.gpu_source import NvmlSource  # noqa: PLC0415
+
+    return NvmlSource(config.gpus.poll_interval_s, config.gpus.driver_deadline_s)
+
+
+def make_facts(loaded: Loaded, clock: Clock, *, simulated: bool) -> DaemonFacts:
+    """Return what the daemon says of itself."""
+    energy = loaded.config.energy
+    return DaemonFacts(
+        version=__version__, pid=os.getpid(), uid=os.geteuid(), started_at=clock.now(), engine=LocalEngine.name,
+        simulated=simulated, config_warnings=loaded.warnings, price_per_kwh=energy.price_per_kwh,
+        currency=energy.currency, carbon_g_per_kwh=energy.carbon_g_per_kwh,
+    )  # fmt: skip
+
+
+def thresholds(config: Config) -> Thresholds:
+    """Return from where on something is odd."""
+    odd = config.anomalies
+    return Thresholds(odd.idle_after_s, odd.idle_below_ratio, odd.filesystem_full_ratio, odd.stale_after_s)
+
+
+def capacity(config: Config) -> tuple[int, int]:
+    """Return how many CPUs and bytes of memory jobs may ask for together."""
+    cpus = config.jobs.cpus or len(os.sched_getaffinity(0))
+    memory = config.jobs.memory_bytes or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return cpus, memory
+
+
+def make_calendar(config: Config, store: Store) -> Calendar:
+    """Return the calendar work: roll-up each minute, retention each hour, a backup each day where one is asked for."""
+    clock = SystemClock()
+    calendar = Calendar()
+    calendar.add(CalendarJob("roll-up", "*", "*", lambda: store.roll_up(clock.now())))
+    calendar.add(CalendarJob("retention", "17", "*", lambda: store.prune(clock.now())))
+    return calendar
+
+
+def make_sockets(config: Config, store: Store) -> list[socket.socket]:
+    """Bind the doors: the unix socket, and TCP where it is configured."""
+    sockets = [unix_socket(Path(config.daemon.socket))]
+    if config.daemon.tcp:
+        sockets.append(tcp_socket(config.daemon.tcp))
+    return sockets
+
+
+def refuse_simulation(simulated: int) -> None:
+    """Raise BadConfig where systemd runs the daemon: pretend GPUs have no place in a service."""
+    if simulated and "NOTIFY_SOCKET" in os.environ:
+        raise BadConfig(
+            "the installed service does not simulate GPUs",
+            "remove [gpus] simulate, or try it by hand: dcd daemon run --simulate-gpus 8",
+        )

@@ -1,0 +1,87 @@
+"""The conductor: the one thread that ends and starts jobs, woken by events, never by a poll."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from dcdaemon.control.desk import Desk
+from dcdaemon.control.finish import reconcile
+from dcdaemon.control.start import run_cycle
+from dcdaemon.core.errors import DcdError
+from dcdaemon.core.job import JobState
+
+log = logging.getLogger(__name__)
+#: While a job's processes outlive their shim, or the database is in trouble, things are looked at again this often.
+_LOOK_AGAIN_S = 1.0
+
+
+class Conductor:
+    """Runs the scheduling cycle: ends first, because they free what the next start needs."""
+
+    def __init__(self, on_failure: Callable[[str, BaseException], None]) -> None:
+        self._on_failure = on_failure
+        self._desk: Desk | None = None
+        self._wake = threading.Event()
+        self._lock = threading.Lock()
+        self._ended: set[int] = set()
+        self._again: set[int] = set()
+        self._stop = False
+        self._thread = threading.Thread(target=self._loop, name="conductor", daemon=True)
+        self.cycles = 0
+        self.trouble: str | None = None
+
+    def wake(self) -> None:
+        """Have a cycle soon, from any thread."""
+        self._wake.set()
+
+    def ended(self, job_id: int, _attempt: int) -> None:
+        """Note that an attempt may be over, from any thread."""
+        with self._lock:
+            self._ended.add(job_id)
+        self._wake.set()
+
+    def start(self, desk: Desk) -> None:
+        """Begin conducting."""
+        self._desk = desk
+        self._wake.set()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the cycle that is under way."""
+        self._stop = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(5)
+
+    def _loop(self) -> None:
+        try:
+            while not self._stop:
+                self._wake.wait(_LOOK_AGAIN_S if self._again or self.trouble else None)
+                self._wake.clear()
+                if not self._stop:
+                    self._cycle()
+        except BaseException as error:  # noqa: BLE001  no loop dies quietly
+            self._on_failure("conductor", error)
+
+    def _cycle(self) -> None:
+        desk = self._desk
+        if desk is None:
+            return
+        with self._lock:
+            due, self._ended = self._ended | self._again, set()
+        self._again = due
+        try:
+            self._again = {job.id for job in reconcile(desk, sorted(due))}
+            run_cycle(desk)
+        except DcdError as error:
+            self._trouble(desk, error)
+        else:
+            self.trouble = None
+        self.cycles += 1
+
+    def _trouble(self, desk: Desk, error: DcdError) -> None:
+        """Keep everything that is half done for another look; nothing is given up."""
+        if self.trouble != error.message:
+            log.warning("cycle interrupted: %s", error.message, extra={"action": "cycle_interrupted"})
+        self.trouble = error.message
+        self._again |= {job.id for job in desk.book.active() if job.state is JobState.STARTING}

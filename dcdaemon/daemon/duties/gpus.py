@@ -1,0 +1,102 @@
+"""Every second: read the GPUs, tell the scheduler what may be given away, and meter energy and use."""
+
+import threading
+from collections import deque
+
+from dcdaemon.anomalies.picture import Allocation
+from dcdaemon.anomalies.utilisation import UtilHistory
+from dcdaemon.control.desk import Desk
+from dcdaemon.control.drain import refresh_slots
+from dcdaemon.control.gpu_state import attribute_processes
+from dcdaemon.core.errors import StoreUnavailable
+from dcdaemon.core.job import ENDED, Job
+from dcdaemon.core.ports import GpuSource
+from dcdaemon.core.samples import GpuReading, GpuSample, averaged
+from dcdaemon.energy.attribute import Holding
+from dcdaemon.energy.combine import combine
+from dcdaemon.energy.ledger import Booking, Ledger
+from dcdaemon.energy.usage import merge
+
+#: How far back ended jobs are remembered, so that the interval in which they ended is split truly.
+_REMEMBER_S = 120.0
+
+
+class GpuDuty:
+    """Reads, meters, and books every few seconds, or at once when a job has ended."""
+
+    name = "gpus"
+
+    def __init__(self, desk: Desk, source: GpuSource, every_s: float, book_every_s: float, idle_window_s: float) -> None:
+        self.every_s = every_s
+        self.history = UtilHistory(idle_window_s)
+        self._desk = desk
+        self._source = source
+        self._book_every_s = book_every_s
+        self._ledger = Ledger(desk.node, tuple(desk.store.meters()))
+        self._pending: deque[Booking] = deque()
+        self._sweeps: list[tuple[GpuSample, ...]] = []
+        self._booked_s = desk.clock.monotonic()
+        self._settle = threading.Event()
+
+    def noted(self, job: Job) -> None:
+        """Have the use of a job that ended booked with the next reading, from any thread."""
+        if job.state in ENDED and job.gpus:
+            self._settle.set()
+
+    def tick(self) -> None:
+        """Read once; raise StoreUnavailable when the ledger could not be written (it is kept for the next time)."""
+        desk = self._desk
+        settle = self._settle.is_set()
+        self._settle.clear()
+        reading = self._read()
+        self._sweeps.append(reading.samples)
+        self.history.add(reading.samples, self.allocations())
+        self._ledger, booking = self._ledger.advance(reading, self._holdings())
+        if booking.metered or booking.usage:
+            self._pending.append(booking)
+        due = desk.clock.monotonic() - self._booked_s >= self._book_every_s
+        if due:
+            desk.store.record(averaged(self._sweeps), None)
+            self._sweeps.clear()
+            self._booked_s = desk.clock.monotonic()
+        if settle or due:
+            self.book()
+
+    def book(self) -> None:
+        """Write what was metered into the ledger, in one transaction."""
+        if not self._pending:
+            return
+        bookings = list(self._pending)
+        metered = combine(interval for booking in bookings for interval in booking.metered)
+        usage = merge(delta for booking in bookings for delta in booking.usage)
+        try:
+            self._desk.store.book(metered, usage)
+        except StoreUnavailable:
+            # Fold into one, so that a long outage of the database costs no memory.
+            self._pending = deque([Booking(tuple(metered), tuple(usage))])
+            raise
+        self._pending.clear()
+
+    def allocations(self) -> dict[int, Allocation]:
+        """Tell which job holds each GPU."""
+        return {
+            gpu: Allocation(job.id, job.spec.user, job.spec.name, job.started_at or self._desk.clock.now())
+            for gpu, job in self._desk.book.holders().items()
+        }
+
+    def _read(self) -> GpuReading:
+        desk = self._desk
+        reading = self._source.read()
+        pids = {process.pid for sample in reading.samples for process in sample.processes or ()}
+        if pids:
+            reading = attribute_processes(reading, desk.engine.owners(pids, desk.book.active()))
+        if reading.gpus != desk.gpus:
+            desk.store.save_gpus(reading.gpus, desk.clock.now())
+            desk.gpus = reading.gpus
+        desk.board.gpus = reading
+        refresh_slots(desk)
+        return reading
+
+    def _holdings(self) -> list[Holding]:
+        since = self._desk.clock.now() - _REMEMBER_S
+        return [Holding(hold.job_id, hold.gpu, hold.from_at, hold.to_at) for hold in self._desk.book.holds(since)]

@@ -1,0 +1,78 @@
+"""Every few seconds: look for what is odd, and write down what begins and what ends."""
+
+import os
+from collections import deque
+
+from dcdaemon.anomalies.picture import EndedJob, NodePicture, Thresholds
+from dcdaemon.anomalies.watch import Key, watch_from
+from dcdaemon.control.desk import Desk
+from dcdaemon.core.job import ENDED, Job
+from dcdaemon.daemon.duties.gpus import GpuDuty
+
+_TAIL_BYTES = 8 * 1024
+_TAIL_LINES = 5
+
+
+class WatchDuty:
+    """Applies the anomaly rules to the node as it is now."""
+
+    name = "watch"
+
+    def __init__(self, desk: Desk, gpus: GpuDuty, thresholds: Thresholds, every_s: float, *, expected_driver: bool) -> None:
+        self.every_s = every_s
+        self.thresholds = thresholds
+        self._desk = desk
+        self._gpus = gpus
+        self._expected_driver = expected_driver
+        self._ended: deque[Job] = deque()
+        open_now = desk.store.anomalies(open_only=True)
+        self._watch = watch_from(anomaly.finding for anomaly in open_now)
+        self._ids: dict[Key, int] = {(a.finding.rule, a.finding.subject): a.id for a in open_now}
+
+    def noted(self, job: Job) -> None:
+        """Have a job that ended looked at, from any thread."""
+        if job.state in ENDED and job.started_at is not None:
+            self._ended.append(job)
+
+    def tick(self) -> None:
+        """Look once; what the store refuses is found again the next time."""
+        desk, now = self._desk, self._desk.clock.now()
+        ended = list(self._ended)
+        step = self._watch.step(self._picture(now, ended))
+        if step.momentary:
+            desk.store.raise_anomalies(step.momentary, now, momentary=True)
+        for _ in ended:
+            self._ended.popleft()
+        if step.raised:
+            for anomaly in desk.store.raise_anomalies(step.raised, now):
+                self._ids[anomaly.finding.rule, anomaly.finding.subject] = anomaly.id
+        if step.cleared:
+            desk.store.clear_anomalies([self._ids[key] for key in step.cleared if key in self._ids], now)
+            for key in step.cleared:
+                self._ids.pop(key, None)
+        self._watch = step.watch
+
+    def _picture(self, now: float, ended: list[Job]) -> NodePicture:
+        reading, host = self._desk.board.gpus, self._desk.board.host
+        return NodePicture(
+            at=now, monotonic_s=self._desk.clock.monotonic(), node=self._desk.node,
+            expected_driver=self._expected_driver, driver_error=reading.driver_error, gpus=reading.gpus,
+            samples={sample.gpu: sample for sample in reading.samples}, lost=reading.lost,
+            allocations=self._gpus.allocations(), util_windows=self._gpus.history.windows(),
+            foreign_ok=self._desk.board.foreign_ok, filesystems=host.filesystems if host is not None else (),
+            ended=tuple(EndedJob(job, self._tail(job)) for job in ended), thresholds=self.thresholds,
+        )  # fmt: skip
+
+    def _tail(self, job: Job) -> tuple[str, ...]:
+        """Return the last lines of a failed job's output, as evidence."""
+        if job.exit_code == 0:
+            return ()
+        descriptor = self._desk.engine.open_log(job, job.attempt)
+        if descriptor is None:
+            return ()
+        try:
+            end = os.fstat(descriptor).st_size
+            text = os.pread(descriptor, _TAIL_BYTES, max(0, end - _TAIL_BYTES)).decode("utf-8", "replace")
+        finally:
+            os.close(descriptor)
+        return tuple(text.splitlines()[-_TAIL_LINES:])

@@ -1,0 +1,90 @@
+"""`dcd daemon run`: load the configuration, build the daemon, say what it is, run until asked to stop."""
+
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from dcdaemon import __version__
+from dcdaemon.config.load import Loaded, load
+from dcdaemon.core.errors import BadConfig
+from dcdaemon.daemon.lifecycle import Stop, notify, on_signals, set_up_logging
+
+log = logging.getLogger(__name__)
+DEMO_GPUS = 8
+#: A demo shall show the idle-GPU rule within a coffee break.
+_DEMO_FLAGS = {"anomalies.idle_after": "12s", "daemon.log_level": "warning"}
+
+
+def run(
+    config_path: str | None = None, demo: bool = False, simulate_gpus: int | None = None, once: bool = False  # noqa: FBT001, FBT002  flags of the command
+) -> int:
+    """Run the daemon in this process; returns its exit code. Raises BadConfig and StoreUnavailable at start."""
+    directory = Path(tempfile.mkdtemp(prefix="dcd-demo-")) if demo else None
+    try:
+        loaded = _load(config_path, directory, simulate_gpus)
+        return _run(loaded, directory, once=once)
+    finally:
+        if directory is not None:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _load(config_path: str | None, demo_dir: Path | None, simulate_gpus: int | None) -> Loaded:
+    flags: dict[str, object] = {}
+    if demo_dir is not None:
+        flags |= {**_DEMO_FLAGS, "daemon.state_dir": str(demo_dir), "gpus.simulate": DEMO_GPUS}
+        flags["storage.url"] = f"sqlite:///{demo_dir}/dcdaemon.db"
+    if simulate_gpus is not None:
+        flags["gpus.simulate"] = simulate_gpus
+    return load([Path(config_path)] if config_path is not None else None, flags=flags)
+
+
+def _run(loaded: Loaded, demo_dir: Path | None, *, once: bool) -> int:
+    # Everything heavy is imported after the configuration is known to be good: a typo is told at once.
+    from dcdaemon.daemon.build import Daemon, refuse_simulation  # noqa: PLC0415
+
+    config = loaded.config
+    set_up_logging(config.daemon.log_level, config.daemon.log_format)
+    for warning in loaded.warnings:
+        log.warning(warning, extra={"action": "config_warning"})
+    refuse_simulation(config.gpus.simulate)
+    sys.setswitchinterval(0.001)  # submits share the interpreter with sweeps: hand it over quickly
+    stop = Stop()
+    daemon = Daemon(loaded, stop, gpus_simulated=config.gpus.simulate)
+    on_signals(stop, lambda: reload(loaded))
+    try:
+        daemon.start()
+        print(_first_line(daemon.config.gpus.simulate, loaded, demo_dir), flush=True)  # noqa: T201  the first line
+        notify("READY=1", "STATUS=running")
+        if not once:
+            stop.wait()
+        notify("STOPPING=1")
+    finally:
+        daemon.close()
+        Path(config.daemon.socket).unlink(missing_ok=True)
+    log.info("stopped", extra={"action": "daemon_stopped", "why": stop.reason or "once"})
+    return stop.exit_code
+
+
+def _first_line(simulated: int, loaded: Loaded, demo_dir: Path | None) -> str:
+    config = loaded.config
+    what = f"{simulated} SIMULATED H100 GPUs" if simulated else "GPUs of the NVIDIA driver"
+    kept = f"data in {demo_dir} (removed on exit)" if demo_dir is not None else f"data in {config.daemon.state_dir}"
+    doors = f"unix://{config.daemon.socket}" + (f" and http://{config.daemon.tcp}" if config.daemon.tcp else "")
+    return f"dcdaemon {__version__} · {'demo: ' if demo_dir else ''}{what} · {doors} · {kept}"
+
+
+def reload(loaded: Loaded) -> None:
+    """Re-read the configuration; a bad file is refused and the old settings stay."""
+    try:
+        fresh = load(list(loaded.paths))
+    except BadConfig as error:
+        log.error("reload refused: %s", error.message, extra={"action": "reload_refused"})  # noqa: TRY400
+        return
+    changed = sorted(name for name, value in fresh.raw.items() if loaded.raw.get(name) != value)
+    log.info(
+        "configuration read again; a restart applies what changed (jobs go on)",
+        extra={"action": "reloaded", "changed": ",".join(changed) or "nothing", "pid": os.getpid()},
+    )

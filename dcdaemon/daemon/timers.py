@@ -1,0 +1,56 @@
+"""Calendar work by APScheduler: roll-up, retention and backups; everything of a minute or less ticks in ticker.py."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.cron import CronTrigger
+
+from dcdaemon.core.errors import DcdError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarJob:
+    """Work at times of the calendar; `cron` is minute and hour as crontab(5) writes them."""
+
+    name: str
+    minute: str
+    hour: str
+    work: Callable[[], object]
+
+
+class Calendar:
+    """Runs calendar work one at a time and never twice at once; a missed run is made up for once."""
+
+    def __init__(self) -> None:
+        self._scheduler = BackgroundScheduler(
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+            executors={"default": {"type": "threadpool", "max_workers": 1}},
+            daemon=True,
+        )
+
+    def add(self, job: CalendarJob) -> None:
+        """Take on one piece of work."""
+        trigger = CronTrigger(minute=job.minute, hour=job.hour)
+        self._scheduler.add_job(_guarded(job), trigger, id=job.name, name=job.name)
+
+    def start(self) -> None:
+        """Begin."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """End; work under way is not waited for."""
+        self._scheduler.shutdown(wait=False)
+
+
+def _guarded(job: CalendarJob) -> Callable[[], None]:
+    def run() -> None:
+        try:
+            job.work()
+        except DcdError as error:
+            log.warning("%s failed: %s", job.name, error.message, extra={"action": "calendar_failed", "work": job.name})
+
+    return run

@@ -1,0 +1,127 @@
+"""The local engine: every attempt under a shim of its own on this machine, which outlives the daemon."""
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from dcdaemon.core.errors import NotFound
+from dcdaemon.core.job import Job
+from dcdaemon.core.ports import Alive, Ended, Leftover, Outcome, Report, Started, StartOrder, Unlaunched, Vanished
+from dcdaemon.runner import records
+from dcdaemon.runner.launch import Launcher
+from dcdaemon.runner.logs import open_log
+from dcdaemon.runner.processes import parents
+from dcdaemon.runner.records import LaunchSpec
+from dcdaemon.runner.reports import read_reports
+
+
+class LocalEngine:
+    """Runs jobs through the launcher; `on_end(job_id, attempt)` comes from the launcher's thread."""
+
+    name = "local"
+
+    def __init__(self, state_dir: Path, on_end: Callable[[int, int], None]) -> None:
+        self._launcher = Launcher(state_dir, on_end)
+
+    def open(self) -> None:
+        """Start the fork-server and the watcher."""
+        self._launcher.start()
+
+    def close(self) -> None:
+        """Let go of everything; jobs go on."""
+        self._launcher.close()
+
+    def start(self, order: StartOrder) -> Started:
+        """Run the attempt; raise StartFailed when it cannot even be tried."""
+        job, spec = order.job, order.job.spec
+        launched = self._launcher.launch(
+            LaunchSpec(
+                job_id=job.id, attempt=job.attempt, argv=spec.argv, cwd=spec.cwd, env=order.env, uid=spec.uid,
+                gid=spec.gid, log_path=spec.log_path, limit_s=spec.limit_s, grace_s=spec.grace_s,
+            )
+        )  # fmt: skip
+        return Started(launched.shim_pid, time.time())
+
+    def stop(self, job: Job, signal: str, grace_s: float, cause: str) -> None:
+        """Ask the attempt to end; processes that outlived their shim are killed."""
+        if not self._launcher.stop(job.id, job.attempt, signal, grace_s, cause):
+            self._launcher.kill_leftovers(job.id, job.attempt)
+
+    def outcome(self, job: Job) -> Outcome:
+        """Tell what became of the attempt."""
+        return _outcome(self._launcher.outcome(job.id, job.attempt), job)
+
+    def adopt(self, job: Job) -> Outcome:
+        """Take over an attempt of an earlier daemon; void it when it was never claimed."""
+        return _outcome(self._launcher.adopt(job.id, job.attempt), job)
+
+    def pids(self, job: Job) -> tuple[int, ...]:
+        """List the processes that belong to the attempt now."""
+        return self._launcher.pids(job.id, job.attempt)
+
+    def owners(self, pids: Iterable[int], jobs: Iterable[Job]) -> dict[int, int]:
+        """Map each process below a job's shim to the job; only those not found so cost a look at whole jobs."""
+        jobs = list(jobs)
+        job_of_shim = {job.pid: job.id for job in jobs if job.pid is not None}
+        found: dict[int, int] = {}
+        unknown: list[int] = []
+        for pid in pids:
+            owner = next((job_of_shim[parent] for parent in parents(pid) if parent in job_of_shim), None)
+            if owner is None:
+                unknown.append(pid)
+            else:
+                found[pid] = owner
+        if unknown:
+            of_jobs = {pid: job.id for job in jobs for pid in self.pids(job)}
+            found |= {pid: of_jobs[pid] for pid in unknown if pid in of_jobs}
+        return found
+
+    def reports(self, job: Job, offset: int) -> tuple[list[Report], int]:
+        """Return what the attempt reported past `offset` of its report file, and the new offset."""
+        documents, offset = read_reports(self._launcher.attempt(job.id, job.attempt).path, offset)
+        parsed = [_report(job, document) for document in documents]
+        return [report for report in parsed if report is not None], offset
+
+    def open_log(self, job: Job, attempt: int) -> int | None:
+        """Open the attempt's log; the start-up errors of a job with a log of its own stand in the default one."""
+        default = self._launcher.attempt(job.id, attempt).path / "output.log"
+        for path in ([Path(job.spec.log_path)] if job.spec.log_path else []) + [default]:
+            try:
+                descriptor = open_log(path, job.spec.uid)
+            except NotFound:
+                continue
+            if os.fstat(descriptor).st_size or path == default:
+                return descriptor
+            os.close(descriptor)
+        return None
+
+
+def _outcome(outcome: records.Outcome, job: Job) -> Outcome:
+    match outcome:
+        case records.Ended(record):
+            return Ended(
+                record.cause, record.exit_code, record.signal, record.started_at, record.ended_at, record.run_s,
+                record.error,
+            )  # fmt: skip
+        case records.Running(record):
+            return Alive(record.shim_pid if record else job.pid or 0, record.started_at if record else time.time())
+        case records.Unclaimed():
+            return Unlaunched()
+        case records.Leftover(record, pids):
+            return Leftover(pids, record.started_at)
+        case records.Vanished(record, rebooted):
+            return Vanished(rebooted, record.started_at if record else None)
+
+
+def _report(job: Job, document: dict[str, object]) -> Report | None:
+    """Return a line of the report file as a value; None when a job wrote something else there."""
+    at, step, values = document.get("t"), document.get("step"), document.get("values")
+    if not isinstance(at, (int, float)) or not isinstance(values, dict) or not isinstance(step, (int, type(None))):
+        return None
+    kept = {
+        str(key)[:100]: value
+        for key, value in values.items()
+        if value is None or isinstance(value, (int, float)) or (isinstance(value, str) and len(value) <= 1000)
+    }
+    return Report(job.id, job.attempt, float(at), step, kept)

@@ -1,0 +1,1 @@
+"""Anomalies: rules over a picture of the node, each finding with its evidence."""

@@ -1,0 +1,1 @@
+"""Energy: from readings to shares that add up."""

@@ -1,0 +1,50 @@
+# The two commands of the README, and the ones developers need. Everything is made inside .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready-
+export PIP_CACHE_DIR := $(CURDIR)/$(VENV)/cache/pip
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/cache/pycache
+export RUFF_CACHE_DIR := $(CURDIR)/$(VENV)/cache/ruff
+export MYPY_CACHE_DIR := $(CURDIR)/$(VENV)/cache/mypy
+
+.PHONY: demo test lint types proof bench docs clean
+
+demo: $(READY)demo  ## queue real training jobs on this machine's GPUs, or on simulated ones
+	@$(BIN)/python -m dcdaemon.cli.demo
+
+test: $(READY)dev  ## all tests but the slow proofs
+	$(BIN)/python -m pytest -o cache_dir=$(VENV)/cache/pytest
+
+lint: $(READY)dev  ## style, format and the repository's own rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)dev  ## strict types
+	$(BIN)/mypy
+
+proof: $(READY)dev  ## slow proofs: many random kills; results go to docs/reliability.md
+	$(BIN)/python -m pytest -o cache_dir=$(VENV)/cache/pytest -m proof tests/proof
+
+bench: $(READY)dev  ## the benchmark table of docs/benchmarks.md
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV)
+
+$(READY)demo: pyproject.toml constraints.txt
+	@$(call install,[torch])
+
+$(READY)dev: pyproject.toml constraints.txt
+	@$(call install,[torch,postgres,grafana,dev])
+
+# pip only: pinned by constraints.txt; PIP_CONSTRAINT also pins what builds are made with.
+define install
+set -e; \
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'error: Python 3.11 or newer is needed, this is '"$$($(PYTHON) -V)"; echo 'hint: make PYTHON=python3.12'; exit 2; }; \
+test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
+echo 'installing into $(VENV) (pinned by constraints.txt; PyTorch is large: this takes a few minutes once)'; \
+PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/pip install --quiet -e '.$(1)'; \
+touch $@
+endef

@@ -1,0 +1,143 @@
+"""Rules on what runs: jobs that idle, jobs that crash, processes of others."""
+
+from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
+from pathlib import PurePosixPath
+from signal import Signals
+
+from dcdaemon.anomalies.picture import Allocation, EndedJob, NodePicture, Sign, Thresholds, UtilWindow
+from dcdaemon.core.gpu import GpuProcess
+from dcdaemon.core.job import Job, JobState
+from dcdaemon.core.units import format_bytes, format_duration
+
+#: At least this share of the window must be known before a GPU may be called idle.
+IDLE_KNOWN_RATIO = 0.5
+#: A process this young may be a job's own that has not been matched with its job yet.
+FOREIGN_SETTLE_S = 5.0
+
+
+def idle_gpu(picture: NodePicture, open_: AbstractSet[str]) -> Iterator[Sign]:
+    """Find GPUs that a job holds and does not use; unknown utilisation is not idleness."""
+    for gpu, holder in sorted(picture.allocations.items()):
+        window = picture.util_windows.get(gpu)
+        subject = f"gpu {gpu}, job {holder.job_id}"
+        if window is None or window.job_id != holder.job_id:
+            window = UtilWindow(holder.job_id, 0.0, 0.0, None, None)
+        idle = _still_idle if subject in open_ else _idle
+        if idle(window, picture.thresholds):
+            yield _idle_sign(subject, gpu, holder, window, picture)
+
+
+def _idle(window: UtilWindow, thresholds: Thresholds) -> bool:
+    return (
+        window.span_s >= thresholds.idle_after_s
+        and window.known_s >= IDLE_KNOWN_RATIO * thresholds.idle_after_s
+        and window.max_ratio is not None
+        and window.max_ratio < thresholds.idle_below_ratio
+    )
+
+
+def _still_idle(window: UtilWindow, thresholds: Thresholds) -> bool:
+    # One busy second in many idle minutes is no work, and a window just begun (a restart) proves nothing.
+    return window.mean_ratio is None or window.mean_ratio < thresholds.idle_below_ratio
+
+
+def _idle_sign(subject: str, gpu: int, holder: Allocation, window: UtilWindow, picture: NodePicture) -> Sign:
+    held = format_duration(max(picture.at - holder.since, 0.0))
+    message = (
+        f"gpu {gpu} has been idle for {format_duration(window.span_s)} "
+        f"while job {holder.job_id} ({holder.name}) of {holder.user} holds it, {held} so far: "
+        f"mean {_percent(window.mean_ratio)}, highest {_percent(window.max_ratio)}"
+    )
+    evidence: dict[str, object] = {
+        "window_s": window.span_s,
+        "known_s": window.known_s,
+        "mean_ratio": window.mean_ratio,
+        "max_ratio": window.max_ratio,
+        "below_ratio": picture.thresholds.idle_below_ratio,
+        "held_since": holder.since,
+        "user": holder.user,
+    }
+    return Sign(subject, message, evidence, holder.job_id, gpu)
+
+
+def foreign_process(picture: NodePicture, _open: AbstractSet[str]) -> Iterator[Sign]:
+    """Find processes on a GPU that no job of ours owns and that are not on the allow-list."""
+    for gpu, sample in sorted(picture.samples.items()):
+        for process in sample.processes or ():
+            if _foreign(process, picture.foreign_ok):
+                yield _foreign_sign(gpu, process)
+
+
+def _foreign(process: GpuProcess, allowed: AbstractSet[str]) -> bool:
+    if process.job_id is not None or process_name(process.command) in allowed:
+        return False
+    return process.age_s is None or process.age_s >= FOREIGN_SETTLE_S
+
+
+def process_name(command: str | None) -> str | None:
+    """Return the bare name of the program in a command line, as the allow-list names it."""
+    words = (command or "").split()
+    return PurePosixPath(words[0]).name if words else None
+
+
+def _foreign_sign(gpu: int, process: GpuProcess) -> Sign:
+    name = process_name(process.command) or "unknown program"
+    memory = format_bytes(process.mem_used_bytes) if process.mem_used_bytes is not None else "unknown memory"
+    age = f" for {format_duration(process.age_s)}" if process.age_s is not None else ""
+    message = (
+        f"gpu {gpu} is used{age} by a process outside the queue: "
+        f"pid {process.pid} ({name}) of {process.user or 'an unknown user'}, {memory}"
+    )
+    evidence: dict[str, object] = {
+        "pid": process.pid,
+        "user": process.user,
+        "command": process.command,
+        "age_s": process.age_s,
+        "mem_used_bytes": process.mem_used_bytes,
+    }
+    return Sign(f"gpu {gpu}, pid {process.pid}", message, evidence, gpu=gpu)
+
+
+def job_crashed(picture: NodePicture, _open: AbstractSet[str]) -> Iterator[Sign]:
+    """Find jobs that ended by themselves with an exit code or a signal, not those that somebody stopped."""
+    for ended in picture.ended:
+        if ended.job.state in {JobState.FAILED, JobState.OUT_OF_MEMORY} and _exit(ended.job):
+            yield _crash_sign(ended)
+
+
+def _crash_sign(ended: EndedJob) -> Sign:
+    job = ended.job
+    ran = f" after {format_duration(job.run_s)}" if job.run_s is not None else ""
+    last = next((line.strip() for line in reversed(ended.log_tail) if line.strip()), None)
+    said = f"; its last line: {last}" if last else "; its log is empty"
+    message = f"job {job.id} ({job.spec.name}) of {job.spec.user} crashed{ran}: {_exit(job)}{said}"
+    evidence: dict[str, object] = {
+        "exit_code": job.exit_code,
+        "signal": job.signal,
+        "run_s": job.run_s,
+        "attempt": job.attempt,
+        "gpus": list(job.gpus),
+        "log_tail": list(ended.log_tail),
+    }
+    return Sign(f"job {job.id}, attempt {job.attempt}", message, evidence, job.id)
+
+
+def _exit(job: Job) -> str | None:
+    out_of_memory = ", out of memory" if job.state is JobState.OUT_OF_MEMORY else ""
+    if job.signal:
+        return f"killed by {_signal_name(job.signal)}{out_of_memory}"
+    if job.exit_code:
+        return f"exit code {job.exit_code}{out_of_memory}"
+    return None
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _percent(ratio: float | None) -> str:
+    return "unknown" if ratio is None else f"{ratio:.1%}".replace("%", " %")

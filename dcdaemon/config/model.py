@@ -1,0 +1,201 @@
+"""Every setting: its section, key, kind, default and meaning; the tree that the daemon is given."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from dcdaemon.config.values import (
+    ADDRESS,
+    BYTES,
+    CLOCK_TIME,
+    COUNT,
+    DATABASE,
+    DURATION,
+    INTERVAL,
+    NAMES,
+    NUMBER,
+    PATH,
+    RATIO,
+    SWITCH,
+    TEXT,
+    Kind,
+    choice,
+    optional,
+)
+
+Raw = str | int | float | bool | list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting as the files name it; `attribute` is its name in the tree, with the unit."""
+
+    section: str
+    key: str
+    attribute: str
+    kind: Kind
+    default: Raw
+    meaning: str
+
+    @property
+    def name(self) -> str:
+        """Section and key, as messages and `dcd config show` print it."""
+        return f"{self.section}.{self.key}"
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return f"DCD_{self.section}__{self.key}".upper()
+
+
+def _key(default: Raw, kind: Kind, meaning: str, key: str | None = None) -> Any:
+    metadata = {"default": default, "kind": kind, "meaning": meaning, "key": key}
+    return field(default=kind.read(default), metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """The machine."""
+
+    name: str = _key("", TEXT, "The node's name in every record; empty: the host name.")
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """The daemon itself and its doors."""
+
+    state_dir: str = _key(
+        "", PATH, "Where it keeps its state; empty: /var/lib/dcdaemon for root, else ~/.local/state/dcdaemon."
+    )
+    socket: str = _key(
+        "",
+        PATH,
+        "Its socket; empty: /run/dcdaemon/dcd.sock for root, else in $XDG_RUNTIME_DIR or state_dir.",
+    )
+    tcp: str = _key(
+        "", ADDRESS, 'Also answer on TCP, to callers with a token, like "127.0.0.1:7717"; empty: no.'
+    )
+    log_level: str = _key("info", choice("info", "debug", "warning", "error"), "How much it logs.")
+    log_format: str = _key("text", choice("text", "json"), "Lines for people, or JSON for machines.")
+    operators: tuple[str, ...] = _key(
+        [], NAMES, "Users who may act on other users' jobs and on GPUs; root always may."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """The database and how long it remembers."""
+
+    url: str = _key("", DATABASE, "The database; empty: SQLite in state_dir.")
+    raw_retention_s: float = _key("48h", INTERVAL, "How long every sample is kept.", "raw_retention")
+    minute_retention_s: float = _key(
+        "30d", INTERVAL, "How long minute averages are kept.", "minute_retention"
+    )
+    hour_retention_s: float = _key("730d", INTERVAL, "How long hour averages are kept.", "hour_retention")
+    backup_dir: str = _key("", PATH, "Where a copy of the database is written each day; empty: nowhere.")
+    backup_at: str = _key("03:30", CLOCK_TIME, "When that copy is written, in the node's own time.")
+
+
+@dataclass(frozen=True, slots=True)
+class Gpus:
+    """How GPUs are watched."""
+
+    simulate: int = _key(0, COUNT, "Pretend to have this many GPUs; refused by the installed service.")
+    poll_interval_s: float = _key("1s", INTERVAL, "Time between two samples of a GPU.", "poll_interval")
+    driver_deadline_s: float = _key(
+        "5s",
+        INTERVAL,
+        "How long a call to the driver may take before its process is replaced.",
+        "driver_deadline",
+    )
+    foreign_ok: tuple[str, ...] = _key([], NAMES, "Programs that may use a GPU without a job.")
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduler:
+    """Which job starts when."""
+
+    backfill: bool = _key(True, SWITCH, "Let a job pass the head of the queue where it cannot delay it.")  # noqa: FBT003
+    default_limit_s: float | None = _key(
+        "", optional(INTERVAL), "Time limit of a job that names none; empty: no limit.", "default_limit"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """What jobs get."""
+
+    grace_s: float = _key("30s", DURATION, "Time between asking a job to end and killing it.", "grace")
+    cpus: int | None = _key(0, optional(COUNT), "CPUs that jobs may ask for together; 0: all of the node.")
+    memory_bytes: int | None = _key(
+        0,
+        optional(BYTES),
+        'Memory that jobs may ask for together, like "480G"; 0: all of the node.',
+        "memory",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """What a kilowatt-hour costs here."""
+
+    price_per_kwh: float | None = _key(
+        0.0, optional(NUMBER), "Price of a kilowatt-hour; 0: not known, no cost is shown."
+    )
+    currency: str = _key("EUR", TEXT, "Its currency.")
+    carbon_g_per_kwh: float | None = _key(
+        0.0, optional(NUMBER), "Grams of CO2-equivalent of a kilowatt-hour; 0: not known, none is shown."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Anomalies:
+    """From where on something is odd."""
+
+    idle_after_s: float = _key(
+        "10m", INTERVAL, "How long a held GPU must be unused to be called idle.", "idle_after"
+    )
+    idle_below_ratio: float = _key(0.05, RATIO, "Utilisation below which a GPU is unused.", "idle_below")
+    filesystem_full_ratio: float = _key(
+        0.92, RATIO, "Share in use from which a filesystem is full.", "filesystem_full"
+    )
+    stale_after_s: float = _key("30s", INTERVAL, "How old a GPU's newest sample may be.", "stale_after")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that can be set; what is empty by default is filled in when it is loaded."""
+
+    node: Node = field(default_factory=Node)
+    daemon: Daemon = field(default_factory=Daemon)
+    storage: Storage = field(default_factory=Storage)
+    gpus: Gpus = field(default_factory=Gpus)
+    scheduler: Scheduler = field(default_factory=Scheduler)
+    jobs: Jobs = field(default_factory=Jobs)
+    energy: Energy = field(default_factory=Energy)
+    anomalies: Anomalies = field(default_factory=Anomalies)
+
+
+#: The class of each section, in the order in which they are printed.
+SECTIONS: dict[str, type] = {
+    "node": Node,
+    "daemon": Daemon,
+    "storage": Storage,
+    "gpus": Gpus,
+    "scheduler": Scheduler,
+    "jobs": Jobs,
+    "energy": Energy,
+    "anomalies": Anomalies,
+}
+
+
+def _settings() -> Iterator[Setting]:
+    for section, cls in SECTIONS.items():
+        for one in fields(cls):
+            meta = one.metadata
+            key = meta["key"] or one.name
+            yield Setting(section, key, one.name, meta["kind"], meta["default"], meta["meaning"])
+
+
+#: Every setting by its name, in the order in which they are printed.
+SETTINGS: dict[str, Setting] = {setting.name: setting for setting in _settings()}

@@ -1,0 +1,94 @@
+"""Where settings come from: files, environment and flags, each read into raw values with their origin."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dcdaemon.config.model import SECTIONS, SETTINGS
+from dcdaemon.core.errors import BadConfig
+
+SYSTEM_FILE = Path("/etc/dcdaemon/dcdaemon.toml")
+SYSTEM_DROP_INS = Path("/etc/dcdaemon/conf.d")
+_PREFIX = "DCD_"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One raw value: the setting it is for, and where it stood."""
+
+    name: str
+    raw: Any
+    origin: str
+
+
+def default_paths(env: Mapping[str, str]) -> list[Path]:
+    """Return the files that are read when none is named, weakest first; they need not exist."""
+    home = env.get("XDG_CONFIG_HOME") or f"{env.get('HOME', '~')}/.config"
+    drop_ins = sorted(SYSTEM_DROP_INS.glob("*.toml"))
+    return [SYSTEM_FILE, *drop_ins, Path(home, "dcdaemon", "config.toml").expanduser()]
+
+
+def from_file(path: Path) -> list[Found]:
+    """Read one file; raise BadConfig when it cannot be read or is not TOML."""
+    import tomllib  # noqa: PLC0415  most commands find no file and need not load the parser
+
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadConfig(f"{path} cannot be read: {error.strerror}", "name another with --config") from error
+    except UnicodeDecodeError as error:
+        raise BadConfig(
+            f"{path} is not text in UTF-8 (byte {error.start})", "write it anew: dcd config init"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise BadConfig(
+            f"{path} is not valid TOML: {error}", "text goes in quotes, sections in brackets"
+        ) from error
+    return list(_flatten(document, path))
+
+
+def from_env(env: Mapping[str, str]) -> list[Found]:
+    """Return what variables like DCD_GPUS__POLL_INTERVAL set."""
+    found = []
+    for variable in sorted(env):
+        section, separator, key = variable.removeprefix(_PREFIX).partition("__")
+        if variable.startswith(_PREFIX) and separator:
+            found.append(Found(f"{section}.{key}".lower(), env[variable], variable))
+    return found
+
+
+def from_flags(flags: Mapping[str, object]) -> list[Found]:
+    """Return what the command line set; None means that a flag was not given."""
+    return [Found(name, raw, "command line") for name, raw in flags.items() if raw is not None]
+
+
+def unknown(found: Iterable[Found]) -> Iterator[tuple[Found, str | None]]:
+    """Yield what sets no known setting, with the setting that may have been meant."""
+    for one in found:
+        if one.name not in SETTINGS:
+            yield one, _meant(one.name)
+
+
+def _meant(name: str) -> str | None:
+    import difflib  # noqa: PLC0415  only a typo needs it
+
+    close = difflib.get_close_matches(name, SETTINGS, n=1)
+    if close:
+        return close[0]
+    # Right key, wrong section.
+    key = name.rpartition(".")[2]
+    return next((known for known, setting in SETTINGS.items() if setting.key == key), None)
+
+
+def _flatten(document: Mapping[str, Any], path: Path) -> Iterator[Found]:
+    for section, table in document.items():
+        if section in SECTIONS and not isinstance(table, dict):
+            raise BadConfig(
+                f"{path}: {section} = {table!r} is not a section", f"write [{section}] on a line of its own"
+            )
+        if not isinstance(table, dict):
+            yield Found(section, table, str(path))
+            continue
+        for key, raw in table.items():
+            yield Found(f"{section}.{key}", raw, str(path))

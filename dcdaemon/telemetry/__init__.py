@@ -1,0 +1,1 @@
+"""The node's sensors: GPUs through a supervised child, the host through /proc and /sys."""

@@ -1,5 +1,6 @@
 """The queue in memory: every unfinished job, who holds which GPU, and the scheduler's index, kept in step with the store."""
 
+import math
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -109,7 +110,8 @@ class Book:
 
     def _note_holds(self, before: Job | None, after: Job) -> None:
         if after.state in ACTIVE and (before is None or before.state not in ACTIVE):
-            begin = after.started_at if after.started_at is not None else after.queued_at or after.submitted_at
+            # A job that is being launched has the GPU but does not use it yet.
+            begin = after.started_at if after.started_at is not None else math.inf
             self._holds += [Hold(after.id, gpu, begin) for gpu in after.gpus]
         elif after.state in ACTIVE and before is not None and after.started_at != before.started_at:
             self._rewrite(after, lambda hold: replace(hold, from_at=after.started_at or hold.from_at))

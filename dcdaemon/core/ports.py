@@ -381,6 +381,10 @@ class GpuSource(Protocol):
         """Begin polling."""
         ...
 
+    def wait_known(self, timeout_s: float) -> bool:
+        """Wait until every GPU was read once or it is clear that there is none; False after the timeout."""
+        ...
+
     def read(self) -> GpuReading:
         """Return the newest readings."""
         ...

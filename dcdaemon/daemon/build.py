@@ -14,6 +14,7 @@ from dcdaemon.config.model import Config
 from dcdaemon.control.board import Board, DaemonFacts
 from dcdaemon.control.book import Book
 from dcdaemon.control.desk import Desk, Rules
+from dcdaemon.control.finish import load
 from dcdaemon.control.reports import ReportReader
 from dcdaemon.core.errors import BadConfig
 from dcdaemon.core.ports import Clock, GpuSource, Store
@@ -37,6 +38,8 @@ from dcdaemon.telemetry.host import LinuxHost
 _BOOK_EVERY_S = 5.0
 _HOST_EVERY_S = 5.0
 _LOOK_EVERY_S = 5.0
+#: How long the start waits for a slow driver; a submit before the GPUs are known would be refused.
+_KNOWN_WITHIN_S = 10.0
 
 
 class Daemon:
@@ -83,13 +86,13 @@ class Daemon:
 
     def start(self) -> None:
         """Take over what lives, then open the door: nobody is answered before the queue is known."""
-        from dcdaemon.control.finish import load  # noqa: PLC0415
-
         sockets = make_sockets(self.config, self.store)
         self.engine.open()
         self.source.start()
-        self.gpus.tick()
+        self.source.wait_known(_KNOWN_WITHIN_S)
+        # First the queue, then the first reading: what the GPUs used while no daemon looked belongs to known jobs.
         load(self.desk)
+        self.gpus.tick()
         self.conductor.start(self.desk)
         self.ticker.start()
         self.calendar.start()

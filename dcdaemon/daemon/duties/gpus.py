@@ -32,7 +32,10 @@ class GpuDuty:
         self._desk = desk
         self._source = source
         self._book_every_s = book_every_s
-        self._ledger = Ledger(desk.node, tuple(desk.store.meters()))
+        meters = tuple(desk.store.meters())
+        self._ledger = Ledger(desk.node, meters)
+        # The first booking may span the daemon's downtime: holds of jobs that ended in it count, too.
+        self._holds_since = min((meter.at for meter in meters), default=desk.clock.now())
         self._pending: deque[Booking] = deque()
         self._sweeps: list[tuple[GpuSample, ...]] = []
         self._booked_s = desk.clock.monotonic()
@@ -76,6 +79,7 @@ class GpuDuty:
             self._pending = deque([Booking(tuple(metered), tuple(usage))])
             raise
         self._pending.clear()
+        self._holds_since = self._desk.clock.now()
 
     def allocations(self) -> dict[int, Allocation]:
         """Tell which job holds each GPU."""
@@ -98,5 +102,5 @@ class GpuDuty:
         return reading
 
     def _holdings(self) -> list[Holding]:
-        since = self._desk.clock.now() - _REMEMBER_S
+        since = min(self._holds_since, self._desk.clock.now() - _REMEMBER_S)
         return [Holding(hold.job_id, hold.gpu, hold.from_at, hold.to_at) for hold in self._desk.book.holds(since)]

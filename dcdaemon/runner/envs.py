@@ -1,0 +1,71 @@
+"""Environments of jobs: 0600 files outside the database, one file for equal environments of one user."""
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+from dcdaemon.core.errors import StartFailed, StoreUnavailable
+
+
+class EnvFiles:
+    """Keeps environments under one 0700 directory; names are keyed hashes, so they tell nothing of the content."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._key = self._load_key(directory / "key")
+
+    def keep(self, uid: int, env: Mapping[str, str]) -> str:
+        """Store an environment durably and return its reference; raise StoreUnavailable when the disk refuses."""
+        content = json.dumps({"uid": uid, "env": dict(sorted(env.items()))}).encode("utf-8", "surrogatepass")
+        ref = hashlib.blake2b(content, key=self._key, digest_size=20).hexdigest()
+        path = self._directory / ref
+        if path.exists():
+            return ref
+        try:
+            _write_durably(path, content)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"the job's environment could not be written to {self._directory}: {error.strerror}",
+                "make room or make it writable; nothing was queued",
+            ) from error
+        return ref
+
+    def load(self, ref: str) -> dict[str, str]:
+        """Return a kept environment; raise StartFailed when it is gone or damaged."""
+        try:
+            content = json.loads((self._directory / ref).read_bytes())
+            return {str(key): str(value) for key, value in content["env"].items()}
+        except (OSError, ValueError, KeyError, AttributeError) as error:
+            raise StartFailed(f"the job's environment {ref} cannot be read: {error}", "submit the job again") from error
+
+    def keep_only(self, refs: set[str]) -> int:
+        """Delete environments that no job needs any more; returns how many."""
+        stale = [path for path in self._directory.iterdir() if len(path.name) == 40 and path.name not in refs]
+        for path in stale:
+            path.unlink(missing_ok=True)
+        return len(stale)
+
+    def _load_key(self, path: Path) -> bytes:
+        if not path.exists():
+            _write_durably(path, secrets.token_bytes(32))
+        return path.read_bytes()
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    """Write a 0600 file that is complete or absent, also after a power cut."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

@@ -1,0 +1,118 @@
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dcdaemon.core.errors import NotFound, Refused
+from dcdaemon.runner import logs
+from dcdaemon.runner.reports import CALL_MAX_BYTES, LINE_MAX_BYTES, read_reports
+
+
+def opened(path):
+    return logs.open_log(path, os.geteuid())
+
+
+@given(
+    text=st.text(alphabet="ab\r\n", max_size=60).map(str.encode),
+    lines=st.integers(0, 6),
+    block=st.integers(1, 9),
+)
+def test_tail_gives_the_last_lines_whatever_the_block_size(tmp_path_factory, text, lines, block):
+    path = tmp_path_factory.mktemp("log") / "output.log"
+    path.write_bytes(text)
+    fd = opened(path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logs, "BLOCK_BYTES", block)
+        got = logs.tail(fd, lines)
+    os.close(fd)
+
+    pieces = text.split(b"\n")
+    whole = [piece + b"\n" for piece in pieces[:-1]] + ([pieces[-1]] if pieces[-1] else [])
+    assert got == (b"".join(whole[-lines:]) if lines else b"", len(text))
+
+
+def test_a_follower_goes_on_where_the_tail_ended(tmp_path):
+    path = tmp_path / "output.log"
+    path.write_bytes(b"one\ntwo\nthr")
+    fd = opened(path)
+    text, offset = logs.tail(fd, 2)
+    with path.open("ab") as file:
+        file.write(b"ee\n")
+
+    assert text == b"two\nthr"
+    assert logs.read_from(fd, offset, 2) == b"ee"
+    assert logs.read_from(fd, offset + 2) == b"\n"
+    assert logs.read_from(fd, 10_000) == b""
+    os.close(fd)
+
+
+def test_what_is_no_plain_file_of_the_user_is_not_read(tmp_path):
+    plain, link, pipe = tmp_path / "plain", tmp_path / "link", tmp_path / "pipe"
+    plain.write_text("secret")
+    link.symlink_to(plain)
+    os.mkfifo(pipe)
+
+    for path in (link, pipe, tmp_path):
+        with pytest.raises(Refused):
+            opened(path)
+    with pytest.raises(NotFound):
+        opened(tmp_path / "missing")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of others")
+def test_a_log_of_a_third_user_is_not_read(tmp_path):
+    path = tmp_path / "output.log"
+    path.touch()
+    os.chown(path, 54321, 54321)
+
+    with pytest.raises(Refused, match="not a regular file of the job's user"):
+        logs.open_log(path, 54320)
+    os.close(logs.open_log(path, 54321))
+
+
+def test_reports_are_read_line_by_line_and_only_when_whole(tmp_path):
+    path = tmp_path / "report.jsonl"
+    path.write_bytes(b'{"step": 1}\n{"step"')
+    reports, offset = read_reports(tmp_path, 0)
+    assert (reports, offset) == ([{"step": 1}], 12)
+    assert read_reports(tmp_path, offset) == ([], 12)
+
+    with path.open("ab") as file:
+        file.write(b": 2}\n")
+    assert read_reports(tmp_path, offset) == ([{"step": 2}], path.stat().st_size)
+
+
+def test_bad_reports_are_skipped_and_counted(tmp_path, caplog):
+    deep = b"[" * 20_000
+    lines = [
+        b"nonsense",
+        b"[1]",
+        b"\xff\xfe",
+        deep,
+        b'{"x": "' + b"y" * LINE_MAX_BYTES + b'"}',
+        b'{"step": 3}',
+    ]
+    (tmp_path / "report.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+
+    reports, offset = read_reports(tmp_path, 0)
+    assert reports == [{"step": 3}]
+    assert offset == (tmp_path / "report.jsonl").stat().st_size
+    assert "5 report lines skipped" in caplog.text
+
+
+def test_a_line_without_end_does_not_stop_the_reading(tmp_path):
+    size = 2 * CALL_MAX_BYTES + 5
+    (tmp_path / "report.jsonl").write_bytes(b"x" * size + b'\n{"step": 4}\n')
+    found, offset = [], 0
+    for _ in range(4):
+        reports, offset = read_reports(tmp_path, offset)
+        found += reports
+
+    assert found == [{"step": 4}]
+
+
+def test_a_report_of_a_job_that_never_reported_is_empty(tmp_path):
+    assert read_reports(tmp_path, 0) == ([], 0)
+    (tmp_path / "report.jsonl").symlink_to("/etc/passwd")
+    assert read_reports(tmp_path, 0) == ([], 0)

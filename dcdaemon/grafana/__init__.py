@@ -1,0 +1,1 @@
+"""Grafana boards: built from one description for PostgreSQL and SQLite, written to files or uploaded."""

@@ -1,0 +1,129 @@
+"""The boards: which panels there are and where they stand."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from dcdaemon.grafana import queries
+from dcdaemon.grafana.dialect import POSTGRESQL, Dialect, Json
+from dcdaemon.grafana.panels import BOARD_COLUMNS, Bars, Heading, Lines, Numbers, Panel, Rows
+
+NODE_PANELS: tuple[Panel | Heading, ...] = (
+    Heading("Now"),
+    Numbers("Jobs", "Unfinished jobs.", queries.JOBS_NOW, 6, 4, ("running", "waiting", "held")),
+    Numbers("GPUs", "GPUs of this node.", queries.GPUS_NOW, 6, 4, ("busy", "drained", "all_gpus")),
+    Numbers("Power", "All GPUs together, newest readings.", queries.POWER_NOW, 4, 4, ("power_w",)),
+    Numbers("Energy", "Booked in the hours shown.", queries.ENERGY_SHOWN, 4, 4, ("jobs_kwh", "idle_kwh")),
+    Numbers("Anomalies", "Not yet cleared.", queries.ANOMALIES_NOW, 4, 4, ("open_anomalies",), alarm=True),
+    Heading("GPUs"),
+    Lines(
+        "GPU utilisation", "Share of time in which a kernel ran, however little of the GPU it used.",
+        queries.gpu_series("util_ratio", "avg"), 12, 8, unit="percentunit", highest=1,
+    ),
+    Lines("GPU power", "Average of a point.", queries.gpu_series("power_w", "avg"), 12, 8, unit="watt"),
+    Lines("GPU memory", "Peak of a point.", queries.gpu_series("mem_used_bytes", "max"), 12, 8, unit="bytes"),
+    Lines("GPU temperature", "Peak of a point.", queries.gpu_series("temp_c", "max"), 12, 8, unit="celsius"),
+    Rows(
+        "GPUs now", "Readings at most a minute old; empty where there are none.", queries.GPUS, 24, 9,
+        ("gpu", "model", "kind", "drained", "job_id", "job", "user_name",
+         "util_ratio", "power_w", "temp_c", "mem_used_bytes", "mem_total_bytes"),
+    ),
+    Heading("Queue"),
+    Rows(
+        "Waiting jobs", "In the order of the queue; `dcd why` tells what each one waits for.",
+        queries.WAITING, 12, 9,
+        ("job_id", "job", "user_name", "gpus_asked", "priority", "state", "queued_ms", "wait_s"),
+    ),
+    Rows(
+        "Running jobs", "Utilisation and energy so far.", queries.RUNNING, 12, 9,
+        ("job_id", "job", "user_name", "state", "gpus", "started_ms", "run_s", "util_ratio", "energy_kwh"),
+    ),
+    Rows(
+        "Ended jobs", "The last 200 that ended in the time shown; use of all attempts together.",
+        queries.ENDED, 24, 10,
+        ("job_id", "job", "user_name", "state", "exit_code", "ended_ms", "wait_s", "run_s",
+         "gpu_hours", "util_ratio", "energy_kwh"),
+    ),
+    Heading("Energy"),
+    Bars(
+        "Energy by day", "Whole days in UTC, the first one too; idle is what no job used.",
+        queries.ENERGY_BY_DAY, 12, 9, ("utc_day", "jobs_kwh", "idle_kwh"),
+    ),
+    Rows(
+        "Energy by user", "Booked in the hours shown.", queries.ENERGY_BY_USER, 12, 9,
+        ("user_name", "energy_kwh", "gpu_hours"),
+    ),
+    Heading("Anomalies"),
+    Rows(
+        "Open anomalies", "Raised and not yet cleared, whenever that was.", queries.ANOMALIES, 24, 9,
+        ("raised_ms", "severity", "rule", "subject", "message", "job_id", "gpu", "acked_by"),
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """One board for one kind of database; its uid never changes, so an upload replaces the earlier one."""
+
+    name: str
+    title: str
+    panels: tuple[Panel | Heading, ...]
+    dialect: Dialect
+
+    @property
+    def slug(self) -> str:
+        """Return the name of its file; PostgreSQL's has no suffix."""
+        return self.name if self.dialect is POSTGRESQL else f"{self.name}-{self.dialect.name}"
+
+    @property
+    def full_title(self) -> str:
+        """Return the title as Grafana lists it."""
+        return self.title if self.dialect is POSTGRESQL else f"{self.title} (SQLite)"
+
+    def build(self, datasource_uid: str | None = None) -> Json:
+        """Return the board's JSON; without a data source Grafana picks the first one that fits."""
+        return {
+            "id": None,
+            "uid": f"dcdaemon-{self.slug}",
+            "title": self.full_title,
+            "tags": ["dcdaemon"],
+            "schemaVersion": 41,
+            "editable": True,
+            "graphTooltip": 1,
+            "timezone": "browser",
+            "refresh": "30s",
+            "time": {"from": "now-24h", "to": "now"},
+            "annotations": {"list": []},
+            "links": [],
+            "templating": {"list": _variables(self.dialect, datasource_uid)},
+            "panels": list(_placed(self.panels, self.dialect)),
+        }
+
+
+def node_board(dialect: Dialect) -> Board:
+    """Return the board of one node: GPUs, queue, energy, anomalies."""
+    return Board("node", "dcdaemon: node", NODE_PANELS, dialect)
+
+
+def _variables(dialect: Dialect, datasource_uid: str | None) -> list[Json]:
+    datasource: Json = {
+        "name": "datasource", "label": "Data source", "type": "datasource", "query": dialect.plugins[0],
+        "refresh": 1, "regex": "", "multi": False, "includeAll": False, "hide": 0,
+        "current": {"text": datasource_uid, "value": datasource_uid} if datasource_uid else {},
+    }  # fmt: skip
+    node: Json = {
+        "name": "node", "label": "Node", "type": "query", "datasource": dialect.datasource,
+        "query": queries.NODES, "definition": queries.NODES,
+        "refresh": 1, "regex": "", "sort": 0, "multi": False, "includeAll": False, "hide": 0, "current": {},
+    }  # fmt: skip
+    return [datasource, node]
+
+
+def _placed(panels: Sequence[Panel | Heading], dialect: Dialect) -> Iterator[Json]:
+    """Yield the panels as read: left to right, and on to the next line where one is full."""
+    left = top = line_height = 0
+    for number, panel in enumerate(panels, start=1):
+        if left + panel.width > BOARD_COLUMNS:
+            left, top, line_height = 0, top + line_height, 0
+        place = {"x": left, "y": top, "w": panel.width, "h": panel.height}
+        yield {"id": number, "gridPos": place, **panel.render(dialect)}
+        left, line_height = left + panel.width, max(line_height, panel.height)

@@ -1,0 +1,373 @@
+"""Every query of every board, run on both databases over one history, against values worked out by hand."""
+
+import json
+import re
+import sqlite3
+import uuid
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.sql import SQL, Identifier
+
+from dcdaemon.core.anomaly import Finding, Severity
+from dcdaemon.core.energy import IDLE, EnergyMethod, EnergyShare, Metered
+from dcdaemon.core.gpu import GpuInfo
+from dcdaemon.core.job import Job, JobSpec, JobState
+from dcdaemon.core.ports import Actor, GpuMark, JobChange, UsageDelta
+from dcdaemon.core.samples import GpuSample
+from dcdaemon.store.sql_store import SqlStore, open_store
+from tests.postgres import start_postgres
+
+DASHBOARDS = Path(__file__).parents[2] / "dashboards"
+HOUR, DAY = 3600, 86400
+MIDNIGHT = 20_400 * DAY  # 2025-11-08 00:00 UTC
+NOW = MIDNIGHT + 13 * HOUR
+OLD = NOW - 3 * DAY  # longer ago than samples are kept one by one
+GIB = 1024**3
+KWH = 3_600_000_000
+ADA = Actor(uid=1001, gid=1001, user="ada")
+
+Row = dict[str, object]
+Run = Callable[..., list[Row]]
+
+EXPECTED: dict[str, list[Row]] = {
+    "Jobs": [{"running": 1, "waiting": 3, "held": 1}],
+    "GPUs": [{"busy": 1, "drained": 1, "all_gpus": 2}],
+    "Power": [{"power_w": 470.0}],
+    "Energy": [{"jobs_kwh": 0.6, "idle_kwh": 0.3}],
+    "Anomalies": [{"open_anomalies": 1}],
+    "GPU utilisation": [
+        {"time": NOW - 20, "metric": "GPU 0", "value": pytest.approx(0.3)},
+        {"time": NOW - 10, "metric": "GPU 0", "value": pytest.approx(0.7)},
+        {"time": NOW, "metric": "GPU 0", "value": 1.0},
+    ],
+    "GPU power": [
+        {"time": NOW - 20, "metric": "GPU 0", "value": 150.0},
+        {"time": NOW - 10, "metric": "GPU 0", "value": 400.0},
+        {"time": NOW - 10, "metric": "GPU 1", "value": 70.0},
+        {"time": NOW, "metric": "GPU 0", "value": 400.0},
+    ],
+    "GPU memory": [
+        {"time": NOW - 20, "metric": "GPU 0", "value": 11 * GIB},
+        {"time": NOW - 10, "metric": "GPU 0", "value": 13 * GIB},
+        {"time": NOW - 10, "metric": "GPU 1", "value": 1 * GIB},
+        {"time": NOW, "metric": "GPU 0", "value": 14 * GIB},
+    ],
+    "GPU temperature": [
+        {"time": NOW - 20, "metric": "GPU 0", "value": 51.0},
+        {"time": NOW - 10, "metric": "GPU 0", "value": 53.0},
+        {"time": NOW - 10, "metric": "GPU 1", "value": 35.0},
+        {"time": NOW, "metric": "GPU 0", "value": 54.0},
+    ],
+    "GPUs now": [
+        {
+            "gpu": 0, "model": "H100", "kind": "real", "drained": None, "job_id": 2, "job": "long",
+            "user_name": "ada",
+            "util_ratio": 1.0, "power_w": 400.0, "temp_c": 54.0,
+            "mem_used_bytes": 14 * GIB, "mem_total_bytes": 80 * GIB,
+        },
+        {
+            "gpu": 1, "model": "H100", "kind": "simulated", "drained": "fan", "job_id": None, "job": None,
+            "user_name": None, "util_ratio": None, "power_w": 70.0, "temp_c": 35.0,
+            "mem_used_bytes": 1 * GIB, "mem_total_bytes": 80 * GIB,
+        },
+    ],
+    "Waiting jobs": [
+        {
+            "job_id": number, "job": name, "user_name": "bob", "gpus_asked": gpus, "priority": priority,
+            "state": state, "queued_ms": (NOW - wait_s) * 1000.0, "wait_s": float(wait_s),
+        }
+        for number, name, gpus, priority, state, wait_s in [
+            (5, "first", 1, 70, "waiting", 100),
+            (3, "second", 2, 50, "waiting", 300),
+            (6, "again", 1, 10, "waiting", 200),
+            (4, "later", 1, 90, "held", 250),
+        ]
+    ],
+    "Running jobs": [
+        {
+            "job_id": 2, "job": "long", "user_name": "ada", "state": "running", "gpus": "[0]",
+            "started_ms": (NOW - 600) * 1000.0, "run_s": 600.0, "util_ratio": 0.9, "energy_kwh": 0.1,
+        }
+    ],
+    "Ended jobs": [
+        {
+            "job_id": 1, "job": "short", "user_name": "ada", "state": "succeeded", "exit_code": 0,
+            "ended_ms": (NOW - 3500) * 1000.0, "wait_s": 100.0, "run_s": 3600.0,
+            "gpu_hours": 1.0, "util_ratio": 0.75, "energy_kwh": 0.5,
+        }
+    ],
+    "Energy by day": [
+        {"utc_day": "2025-11-07", "jobs_kwh": 0.0, "idle_kwh": 0.2},
+        {"utc_day": "2025-11-08", "jobs_kwh": 0.6, "idle_kwh": 0.3},
+    ],
+    "Energy by user": [
+        {"user_name": "ada", "energy_kwh": 0.6, "gpu_hours": pytest.approx(4200 / 3600)},
+        {"user_name": "idle", "energy_kwh": 0.3, "gpu_hours": 1.0},
+    ],
+    "Open anomalies": [
+        {
+            "raised_ms": (NOW - 30) * 1000.0, "severity": "warning", "rule": "idle_gpu", "subject": "gpu 0",
+            "message": "GPU 0 idles", "job_id": 2, "gpu": 0, "acked_by": "",
+        }
+    ],
+}  # fmt: skip
+
+
+# ---- the history
+
+
+def spec(name: str, user: str, **asked: object) -> JobSpec:
+    return JobSpec(("train",), "/", 1001, 1001, user, name, "env", **asked)  # type: ignore[arg-type]
+
+
+def change(store: SqlStore, before: Job, after: Job, at: float) -> Job:
+    (stored,) = store.save([JobChange(before, after, at)])
+    assert stored is not None
+    return stored
+
+
+def run_job(store: SqlStore, job: Job, gpus: tuple[int, ...], started_at: float) -> Job:
+    job = change(store, job, job.mark_starting(store.node, gpus, simulated=False), started_at)
+    return change(store, job, job.mark_running(4711, started_at), started_at)
+
+
+def end_job(store: SqlStore, job: Job, state: JobState, ended_at: float, exit_code: int) -> Job:
+    run_s = ended_at - (job.started_at or 0)
+    return change(store, job, job.mark_ended(state, ended_at, run_s=run_s, exit_code=exit_code), ended_at)
+
+
+def metered(store: SqlStore, gpu: int, to_at: float, job_id: int, energy_mj: int, held_s: float) -> Metered:
+    share = EnergyShare(store.node, gpu, job_id, energy_mj, held_s)
+    return Metered(store.node, gpu, to_at - held_s, to_at, energy_mj, EnergyMethod.COUNTER, (share,), None)
+
+
+def sample(at: int, gpu: int, util: float | None, power_w: float, mem_gib: int, temp_c: float) -> GpuSample:
+    mem = {"mem_used_bytes": mem_gib * GIB, "mem_total_bytes": 80 * GIB}
+    return GpuSample(float(at), 0.0, gpu, util_ratio=util, power_w=power_w, temp_c=temp_c, **mem)
+
+
+def fill_jobs(store: SqlStore) -> None:
+    short, long = store.submit([spec("short", "ada", gpus=1)], NOW - 7200, ADA) + store.submit(
+        [spec("long", "ada", gpus=1)], NOW - 700, ADA
+    )
+    store.submit([spec("second", "bob", gpus=2)], NOW - 300, ADA)
+    store.submit([spec("later", "bob", gpus=1, priority=90, held=True)], NOW - 250, ADA)
+    store.submit([spec("first", "bob", gpus=1, priority=70)], NOW - 100, ADA)
+    (again,) = store.submit([spec("again", "bob", gpus=1, priority=10)], NOW - 9000, ADA)
+    end_job(store, run_job(store, short, (0,), NOW - 7100), JobState.SUCCEEDED, NOW - 3500, exit_code=0)
+    failed = end_job(store, run_job(store, again, (0,), NOW - 3000), JobState.FAILED, NOW - 1000, exit_code=1)
+    change(store, failed, failed.mark_requeued(NOW - 200), NOW - 200)
+    run_job(store, long, (0,), NOW - 600)
+
+
+def fill_gpus(store: SqlStore) -> None:
+    infos = [
+        GpuInfo(0, "GPU-a", "H100", 80 * GIB),
+        GpuInfo(1, "GPU-b", "H100", 80 * GIB, simulated=True),
+    ]
+    store.save_gpus(infos, NOW - 5 * DAY)
+    store.mark(GpuMark(1, "fan", "ada", NOW - 60), NOW - 60, ADA)
+    for at, util in ((OLD, 0.1), (OLD + 20, 0.2), (OLD + 40, 0.6)):
+        store.record([sample(at, 0, util, 100, 10, 40)], None)
+    for ago, util, power_w, mem_gib in (
+        (20, 0.2, 100, 10),
+        (15, 0.4, 200, 11),
+        (10, 0.8, 300, 12),
+        (5, 0.6, 500, 13),
+    ):
+        store.record([sample(NOW - ago, 0, util, power_w, mem_gib, 40 + mem_gib)], None)
+    store.record([sample(NOW - 5, 1, None, 70, 1, 35), sample(NOW, 0, 1.0, 400, 14, 54)], None)
+    store.flush_samples()
+    store.prune(NOW + 120)
+
+
+def fill_ledger(store: SqlStore) -> None:
+    booked = [
+        metered(store, 0, MIDNIGHT - 2 * DAY, IDLE, 9 * KWH, HOUR),  # before the first whole day
+        metered(
+            store, 0, MIDNIGHT - DAY + 3 * HOUR - 1, IDLE, KWH // 5, HOUR
+        ),  # that day, before the time shown
+        metered(store, 0, NOW - 3500, 1, KWH // 2, HOUR),
+        metered(store, 0, NOW - 1, 2, KWH // 10, 600),
+        metered(store, 1, NOW - 1, IDLE, KWH * 3 // 10, HOUR),
+    ]
+    store.book(booked, [UsageDelta(1, 2700, 3600, None), UsageDelta(2, 540, 600, None)])
+    found = [
+        Finding("idle_gpu", "gpu 0", Severity.WARNING, "GPU 0 idles", job_id=2, gpu=0),
+        Finding("gpu_lost", "gpu 1", Severity.CRITICAL, "GPU 1 is lost", gpu=1),
+    ]
+    anomalies = store.raise_anomalies(found, NOW - 30)
+    store.clear_anomalies([row.id for row in anomalies if row.finding.rule == "gpu_lost"], NOW - 10)
+
+
+def fill_neighbour(store: SqlStore) -> None:
+    """Another node in the same database, none of whose rows may show."""
+    store.save_gpus([GpuInfo(0, "GPU-z", "A100", 40 * GIB)], NOW)
+    (job,) = store.submit([spec("elsewhere", "eve", gpus=1)], NOW - 50, ADA)
+    run_job(store, job, (0,), NOW - 40)
+    store.submit([spec("elsewhere too", "eve", gpus=1)], NOW - 50, ADA)
+    store.record([sample(NOW - 2, 0, 0.5, 999, 20, 90)], None)
+    store.book([metered(store, 0, NOW - 1, job.id, 7 * KWH, 60)], [])
+    store.raise_anomalies([Finding("idle_gpu", "gpu 0", Severity.WARNING, "elsewhere")], NOW - 30)
+
+
+def fill(url: str) -> None:
+    here, there = open_store(url, "n1"), open_store(url, "n2")
+    fill_gpus(here)
+    fill_jobs(here)
+    fill_ledger(here)
+    fill_neighbour(there)
+    here.close()
+    there.close()
+
+
+# ---- Grafana's part
+
+
+def expanded(
+    sql: str, *, since: int = NOW - DAY, until: int = NOW, interval_s: int = 10, node: str = "n1"
+) -> str:
+    """Put in the variables as Grafana does, and nothing else: any other variable is an error."""
+    variables = {
+        "${node:sqlstring}": f"'{node}'",
+        "$__interval_ms": str(interval_s * 1000),
+        "$__from": str(since * 1000),
+        "$__to": str(until * 1000),
+    }
+    for variable, value in variables.items():
+        sql = sql.replace(variable, value)
+    assert "$" not in sql
+    return sql
+
+
+def board(file: str) -> dict[str, object]:
+    document: dict[str, object] = json.loads((DASHBOARDS / file).read_text())
+    return document
+
+
+def panels(file: str) -> dict[str, dict[str, object]]:
+    return {panel["title"]: panel for panel in board(file)["panels"] if panel["type"] != "row"}  # type: ignore[attr-defined]
+
+
+def sql_of(panel: dict[str, object]) -> str:
+    (target,) = panel["targets"]  # type: ignore[misc]
+    return str(target.get("rawSql") or target["queryText"])
+
+
+def as_float(value: object) -> object:
+    return float(value) if isinstance(value, Decimal) else value
+
+
+@pytest.fixture(scope="module")
+def sqlite_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    path = tmp_path_factory.mktemp("boards") / "dcdaemon.db"
+    fill(f"sqlite:///{path}")
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA query_only(1)")
+
+    def run(sql: str, **variables: object) -> list[Row]:
+        return [dict(row) for row in connection.execute(expanded(sql, **variables))]  # type: ignore[arg-type]
+
+    yield run
+    connection.close()
+
+
+@pytest.fixture(scope="module")
+def postgresql_run() -> Iterator[Run]:
+    url, stop = start_postgres()
+    try:
+        fill(url)
+        with psycopg.connect(re.sub(r"^postgresql\+psycopg:", "postgresql:", url)) as connection:
+            become_reader(connection)
+
+            def run(sql: str, **variables: object) -> list[Row]:
+                cursor = connection.execute(expanded(sql, **variables).encode())  # type: ignore[arg-type]
+                names = [column.name for column in cursor.description or ()]
+                return [dict(zip(names, map(as_float, row), strict=True)) for row in cursor]
+
+            yield run
+            connection.rollback()
+    finally:
+        stop()
+
+
+def become_reader(connection: psycopg.Connection) -> None:
+    """Grant what dashboards/README.md says, in a transaction that is rolled back, and go on as that role."""
+    (grants,) = re.findall(r"```sql\n(.*?)```", (DASHBOARDS / "README.md").read_text(), re.DOTALL)
+    role = f"grafana_{uuid.uuid4().hex[:12]}"  # roles belong to the whole server, which others may use too
+    connection.execute(grants.replace("dcdaemon_grafana", role).encode())
+    (schema,) = connection.execute("SELECT current_schema()").fetchone() or ("public",)
+    connection.execute(SQL("GRANT USAGE ON SCHEMA {} TO {}").format(Identifier(schema), Identifier(role)))
+    connection.execute(SQL("SET LOCAL ROLE {}").format(Identifier(role)))
+
+
+BOTH = [("node.json", "postgresql_run"), ("node-sqlite.json", "sqlite_run")]
+
+
+@pytest.mark.parametrize(("file", "run_fixture"), BOTH)
+@pytest.mark.parametrize("title", EXPECTED)
+def test_every_panel_shows_what_the_history_says(file, run_fixture, title, request):
+    run: Run = request.getfixturevalue(run_fixture)
+    rows = run(sql_of(panels(file)[title]))
+    assert rows == EXPECTED[title]
+    assert rows
+
+
+@pytest.mark.parametrize(("file", "run_fixture"), BOTH)
+def test_no_panel_is_left_out(file, run_fixture):
+    assert list(panels(file)) == list(EXPECTED)
+
+
+@pytest.mark.parametrize(("file", "run_fixture"), BOTH)
+def test_the_board_describes_every_column_a_query_returns(file, run_fixture, request):
+    run: Run = request.getfixturevalue(run_fixture)
+    for title, panel in panels(file).items():
+        if panel["type"] == "timeseries":
+            continue
+        described = [override["matcher"]["options"] for override in panel["fieldConfig"]["overrides"]]  # type: ignore[index]
+        assert described == list(run(sql_of(panel))[0]), title
+
+
+@pytest.mark.parametrize(("file", "run_fixture"), BOTH)
+def test_the_node_can_be_picked(file, run_fixture, request):
+    run: Run = request.getfixturevalue(run_fixture)
+    (query,) = [v["query"] for v in board(file)["templating"]["list"] if v["name"] == "node"]  # type: ignore[index]
+    assert run(query) == [{"node": "n1"}, {"node": "n2"}]
+    assert run(sql_of(panels(file)["Power"]), node="n2") == [{"power_w": 999.0}]
+
+
+@pytest.mark.parametrize(("file", "run_fixture"), BOTH)
+@pytest.mark.parametrize(
+    ("interval_s", "expected"),
+    [
+        # Single samples of that time are gone; the minute's mean stands in for them.
+        (10, [(OLD, 0.3), (NOW - 20, 0.3), (NOW - 10, 0.7), (NOW, 1.0)]),
+        # A point per minute is made of minutes, a point per hour of hours; the hour of NOW is not closed yet.
+        (60, [(OLD, 0.3), (NOW - 60, 0.5), (NOW, 1.0)]),
+        (3600, [(OLD, 0.3), (NOW - HOUR, 0.5)]),
+    ],
+)
+def test_long_ranges_are_drawn_from_rolled_up_samples(file, run_fixture, interval_s, expected, request):
+    run: Run = request.getfixturevalue(run_fixture)
+    rows = run(sql_of(panels(file)["GPU utilisation"]), since=OLD - HOUR, interval_s=interval_s)
+    assert [(row["time"], pytest.approx(row["value"])) for row in rows] == expected
+
+
+def test_in_sqlite_no_column_mixes_whole_and_decimal_numbers(sqlite_run):
+    """Its data source takes a column's type from the first value and cuts off the decimals of the rest."""
+    for title, panel in panels("node-sqlite.json").items():
+        rows = sqlite_run(sql_of(panel))
+        for column in rows[0]:
+            kinds = {type(row[column]) for row in rows} - {type(None)}
+            assert len(kinds) <= 1, (title, column, kinds)
+
+
+def test_in_sqlite_no_panel_reads_the_whole_job_history(sqlite_run):
+    for title, panel in panels("node-sqlite.json").items():
+        steps = sqlite_run("EXPLAIN QUERY PLAN " + sql_of(panel))
+        assert [step["detail"] for step in steps if step["detail"] in ("SCAN job", "SCAN usage")] == [], title

@@ -49,5 +49,7 @@ async def _no_route(request: Request, error: Exception) -> JSONResponse:
 
 async def _broken(request: Request, error: Exception) -> JSONResponse:
     log.error("request failed", exc_info=error, extra={"action": "request_failed", "path": request.url.path})
-    unexpected = DcdError(f"the daemon failed on {request.method} {request.url.path}", "its log tells more; please report it")
+    unexpected = DcdError(
+        f"the daemon failed on {request.method} {request.url.path}", "its log tells more; please report it"
+    )
     return JSONResponse(unexpected.as_json(), unexpected.http_status)

@@ -27,7 +27,9 @@ def get_gpus(desk: DeskOf, _: ActorOf) -> Document:
     energy_mj = {row.key: row.energy_mj for row in desk.store.energy("gpu", None)}
     gpus = []
     for gpu in reading.gpus:
-        document = gpu_document(desk, gpu, reading, samples.get(gpu.index), slots.get(gpu.index), holders.get(gpu.index))
+        document = gpu_document(
+            desk, gpu, reading, samples.get(gpu.index), slots.get(gpu.index), holders.get(gpu.index)
+        )
         booked = energy_mj.get(str(gpu.index))
         gpus.append({**document, "energy_j": None if booked is None else booked / 1000})
     return {

@@ -51,7 +51,11 @@ def get_jobs(  # noqa: PLR0913  each is one filter of the listing
     ids = resolve(desk, actor, sel) if sel else ()
     wanted = Filter(ids, frozenset(parse_state(word) for word in state), user, name, since_s, limit, all_states=all)
     jobs, total = list_jobs(desk, wanted)
-    return {"schema": SCHEMA, "jobs": listed(desk, jobs), "summary": {**summary(desk), "shown": len(jobs), "total": total}}
+    return {
+        "schema": SCHEMA,
+        "jobs": listed(desk, jobs),
+        "summary": {**summary(desk), "shown": len(jobs), "total": total},
+    }
 
 
 def parse_state(word: str) -> JobState:
@@ -61,7 +65,9 @@ def parse_state(word: str) -> JobState:
     try:
         return JobState(word.lower())
     except ValueError:
-        raise BadInput(f"{word!r} is no job state", f"one of {', '.join(JobState)} or {', '.join(SLURM_CODES)}") from None
+        raise BadInput(
+            f"{word!r} is no job state", f"one of {', '.join(JobState)} or {', '.join(SLURM_CODES)}"
+        ) from None
 
 
 @router.get("/jobs/{job_id}")

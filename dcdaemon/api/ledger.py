@@ -7,10 +7,10 @@ from fastapi import APIRouter, Query
 from dcdaemon.api.documents import SCHEMA, Document, anomaly_document
 from dcdaemon.api.identity import ActorOf, DeskOf
 from dcdaemon.api.listing import listed
+from dcdaemon.control.ledger import EnergyLine, energy_lines
 from dcdaemon.core.errors import NotFound
 from dcdaemon.core.job import ENDED
 from dcdaemon.core.ports import JobQuery
-from dcdaemon.energy.cost import carbon_g, cost, kwh
 
 router = APIRouter(prefix="/v1", tags=["ledger"])
 _WEEK_S = 7 * 86400.0
@@ -38,20 +38,23 @@ def get_history(
 
 
 @router.get("/energy")
-def get_energy(desk: DeskOf, _: ActorOf, by: Literal["user", "job", "gpu", "day"] = "user", since_s: Since = None) -> Document:
+def get_energy(
+    desk: DeskOf, _: ActorOf, by: Literal["user", "job", "gpu", "day"] = "user", since_s: Since = None
+) -> Document:
     """Sum booked energy; what no job used is the row `idle`."""
     since = None if since_s is None else desk.clock.now() - since_s
     facts = desk.board.facts
-    rows = [_energy(desk, row.key, row.energy_mj, row.gpu_s) for row in desk.store.energy(by, since)]
-    total = _energy(desk, "total", sum(round(row["energy_j"] * 1000) for row in rows), sum(row["gpu_s"] for row in rows))
-    return {"schema": SCHEMA, "by": by, "rows": rows, "total": total, "currency": facts.currency, "simulated": facts.simulated}
-
-
-def _energy(desk: DeskOf, key: str, energy_mj: int, gpu_s: float) -> Document:
-    facts = desk.board.facts
+    lines, total = energy_lines(desk, by, since)
     return {
-        "key": key, "energy_j": energy_mj / 1000, "energy_kwh": kwh(energy_mj), "gpu_s": gpu_s,
-        "cost": cost(energy_mj, facts.price_per_kwh), "carbon_g": carbon_g(energy_mj, facts.carbon_g_per_kwh),
+        "schema": SCHEMA, "by": by, "rows": [_energy(line) for line in lines], "total": _energy(total),
+        "currency": facts.currency, "simulated": facts.simulated,
+    }  # fmt: skip
+
+
+def _energy(line: EnergyLine) -> Document:
+    return {
+        "key": line.key, "energy_j": line.energy_mj / 1000, "energy_kwh": line.energy_kwh, "gpu_s": line.gpu_s,
+        "cost": line.cost, "carbon_g": line.carbon_g,
     }  # fmt: skip
 
 

@@ -120,9 +120,7 @@ class Book:
             self._rewrite(after, lambda hold: replace(hold, to_at=end if end is not None else hold.from_at))
 
     def _rewrite(self, job: Job, change: Callable[[Hold], Hold]) -> None:
-        self._holds = [
-            change(hold) if hold.job_id == job.id and hold.to_at is None else hold for hold in self._holds
-        ]
+        self._holds = [change(hold) if hold.job_id == job.id and hold.to_at is None else hold for hold in self._holds]
 
     def _index(self, job: Job) -> None:
         if job.state is not JobState.WAITING:
@@ -156,4 +154,6 @@ def _running(job: Job) -> RunningJob:
     spec = job.spec
     begin = job.started_at
     ends_at = None if spec.limit_s is None or begin is None else begin + spec.limit_s + spec.grace_s
-    return RunningJob(id=job.id, node=job.node, gpus=job.gpus, cpus=spec.cpus, mem_bytes=spec.mem_bytes, ends_at=ends_at)
+    return RunningJob(
+        id=job.id, node=job.node, gpus=job.gpus, cpus=spec.cpus, mem_bytes=spec.mem_bytes, ends_at=ends_at
+    )

@@ -45,9 +45,7 @@ def find(desk: Desk, job_id: int) -> Job:
     return job
 
 
-def _stop(
-    desk: Desk, actor: Actor, job_id: int, verb: str, how: Callable[[Job], tuple[str, float]]
-) -> Job:
+def _stop(desk: Desk, actor: Actor, job_id: int, verb: str, how: Callable[[Job], tuple[str, float]]) -> Job:
     now = desk.clock.now()
 
     def stopped(job: Job) -> Job:

@@ -43,7 +43,7 @@ def reconcile(desk: Desk, job_ids: Iterable[int], *, restart: bool = False) -> l
         job = desk.book.get(job_id)
         if job is None or job.state not in ACTIVE:
             continue
-        outcome = desk.engine.adopt(job) if restart or job.state is JobState.STARTING else desk.engine.outcome(job)
+        outcome = desk.engine.adopt(job)
         if isinstance(outcome, Ended) and outcome.cause == "requeued":
             requeued.add(job.id)
         after = _after(job, outcome, desk.clock.now())
@@ -93,7 +93,10 @@ def _after(job: Job, outcome: Outcome, now: float) -> Job | None:
     if isinstance(outcome, Unlaunched):
         if job.state is JobState.STARTING:
             return job.mark_unstarted()
-        return job.mark_ended(JobState.CANCELLED, now, cause="stopped before it was launched")
+        if job.state is JobState.STOPPING and job.started_at is None:
+            return job.mark_ended(JobState.CANCELLED, now, cause="stopped before it was launched")
+        # It was seen running, and its claim is gone: the machine lost what was not yet on disk.
+        return job.mark_ended(JobState.INTERRUPTED, now, cause="the node lost power while the job ran")
     if isinstance(outcome, Ended):
         return _ended(job, outcome)
     if outcome.rebooted:
@@ -128,5 +131,3 @@ def _cause(end: Ended) -> str | None:
     if end.cause == "exited":
         return None if end.exit_code == 0 else f"exit code {end.exit_code}"
     return end.cause.replace("_", " ")
-
-

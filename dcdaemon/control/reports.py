@@ -47,4 +47,3 @@ class ReportReader:
         """Drop the place of an attempt that is over."""
         with self._lock:
             self._offsets.pop((job.id, job.attempt), None)
-

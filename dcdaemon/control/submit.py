@@ -113,7 +113,9 @@ def _check_amounts(wish: Wish) -> None:
 def _check_env(env: Mapping[str, str]) -> None:
     size = sum(len(key) + len(value) + 2 for key, value in env.items())
     if size > MAX_ENV_BYTES:
-        raise BadInput(f"the environment has {size} bytes, at most {MAX_ENV_BYTES} are kept", "unset what is not needed")
+        raise BadInput(
+            f"the environment has {size} bytes, at most {MAX_ENV_BYTES} are kept", "unset what is not needed"
+        )
     for key, value in env.items():
         if not key or "=" in key or "\0" in key or "\0" in value:
             raise BadInput(f"environment variable {key!r} is malformed", "a name has no '=', and nothing a NUL byte")

@@ -46,7 +46,10 @@ class Stop:
     def failed(self, part: str, error: BaseException) -> None:
         """Bring the daemon down because a part of it failed; jobs live on and the next daemon adopts them."""
         logging.getLogger(__name__).critical(
-            "%s failed; the daemon stops, jobs go on", part, exc_info=error, extra={"action": "part_failed", "part": part}
+            "%s failed; the daemon stops, jobs go on",
+            part,
+            exc_info=error,
+            extra={"action": "part_failed", "part": part},
         )
         self.ask(f"{part} failed: {error}", exit_code=1)
 
@@ -107,7 +110,12 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as JSON."""
-        document = {"at": record.created, "level": record.levelname.lower(), "message": record.getMessage(), **facts(record)}
+        document = {
+            "at": record.created,
+            "level": record.levelname.lower(),
+            "message": record.getMessage(),
+            **facts(record),
+        }
         if record.exc_info:
             document["traceback"] = self.formatException(record.exc_info)
         return json.dumps(document, default=str)

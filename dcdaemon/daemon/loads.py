@@ -21,7 +21,9 @@ class JobLoads:
         jobs = [job for job in self._book.active() if job.gpus]
         loads = self._meter.load_of_jobs({job.id: self._engine.pids(job) for job in jobs})
         return {
-            gpu: GpuLoad(loads[job.id].cpu_share / len(job.gpus), loads[job.id].rss_bytes // len(job.gpus), loads[job.id].pids)
+            gpu: GpuLoad(
+                loads[job.id].cpu_share / len(job.gpus), loads[job.id].rss_bytes // len(job.gpus), loads[job.id].pids
+            )
             for job in jobs
             for gpu in job.gpus
         }

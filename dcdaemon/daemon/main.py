@@ -19,7 +19,10 @@ _DEMO_FLAGS = {"anomalies.idle_after": "12s", "daemon.log_level": "warning"}
 
 
 def run(
-    config_path: str | None = None, demo: bool = False, simulate_gpus: int | None = None, once: bool = False  # noqa: FBT001, FBT002  flags of the command
+    config_path: str | None = None,
+    demo: bool = False,
+    simulate_gpus: int | None = None,
+    once: bool = False,  # noqa: FBT001, FBT002  flags of the command
 ) -> int:
     """Run the daemon in this process; returns its exit code. Raises BadConfig and StoreUnavailable at start."""
     directory = Path(tempfile.mkdtemp(prefix="dcd-demo-")) if demo else None

@@ -42,7 +42,9 @@ class _Run:
 class Ticker:
     """Runs duties until stopped; a duty that fails in an unforeseen way is told to `on_failure`, never lost."""
 
-    def __init__(self, on_failure: Callable[[str, BaseException], None], monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, on_failure: Callable[[str, BaseException], None], monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._on_failure = on_failure
         self._monotonic = monotonic
         self._runs: list[_Run] = []
@@ -101,7 +103,9 @@ class Ticker:
             run.duty.tick()
         except DcdError as error:
             if run.error != error.message:
-                log.warning("duty in trouble: %s", error.message, extra={"action": "duty_trouble", "duty": run.duty.name})
+                log.warning(
+                    "duty in trouble: %s", error.message, extra={"action": "duty_trouble", "duty": run.duty.name}
+                )
             run.error = error.message
         else:
             if run.error is not None:

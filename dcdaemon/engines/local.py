@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from dcdaemon.core.errors import NotFound
+from dcdaemon.core.errors import NotFound, StartFailed
 from dcdaemon.core.job import Job
 from dcdaemon.core.ports import Alive, Ended, Leftover, Outcome, Report, Started, StartOrder, Unlaunched, Vanished
 from dcdaemon.runner import records
@@ -14,6 +14,9 @@ from dcdaemon.runner.logs import open_log
 from dcdaemon.runner.processes import parents
 from dcdaemon.runner.records import LaunchSpec
 from dcdaemon.runner.reports import read_reports
+
+#: A launch that never got as far as the job is tried again, but not for ever.
+MOST_LAUNCHES = 5
 
 
 class LocalEngine:
@@ -35,6 +38,11 @@ class LocalEngine:
     def start(self, order: StartOrder) -> Started:
         """Run the attempt; raise StartFailed when it cannot even be tried."""
         job, spec = order.job, order.job.spec
+        if self._launcher.attempt(job.id, job.attempt).next_launch() > MOST_LAUNCHES:
+            raise StartFailed(
+                f"attempt {job.attempt} of job {job.id} died {MOST_LAUNCHES} times before it began",
+                "look for a killed or crashing python in the kernel log: journalctl -k",
+            )
         launched = self._launcher.launch(
             LaunchSpec(
                 job_id=job.id, attempt=job.attempt, argv=spec.argv, cwd=spec.cwd, env=order.env, uid=spec.uid,

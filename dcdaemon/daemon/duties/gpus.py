@@ -26,7 +26,9 @@ class GpuDuty:
 
     name = "gpus"
 
-    def __init__(self, desk: Desk, source: GpuSource, every_s: float, book_every_s: float, idle_window_s: float) -> None:
+    def __init__(
+        self, desk: Desk, source: GpuSource, every_s: float, book_every_s: float, idle_window_s: float
+    ) -> None:
         self.every_s = every_s
         self.history = UtilHistory(idle_window_s)
         self._desk = desk

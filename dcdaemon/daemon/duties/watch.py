@@ -18,7 +18,9 @@ class WatchDuty:
 
     name = "watch"
 
-    def __init__(self, desk: Desk, gpus: GpuDuty, thresholds: Thresholds, every_s: float, *, expected_driver: bool) -> None:
+    def __init__(
+        self, desk: Desk, gpus: GpuDuty, thresholds: Thresholds, every_s: float, *, expected_driver: bool
+    ) -> None:
         self.every_s = every_s
         self.thresholds = thresholds
         self._desk = desk

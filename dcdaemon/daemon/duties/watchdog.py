@@ -13,7 +13,9 @@ class WatchdogDuty:
 
     name = "watchdog"
 
-    def __init__(self, desk: Desk, ticker: Ticker, conductor: Conductor, api_alive: Callable[[], bool], every_s: float = 2.0) -> None:
+    def __init__(
+        self, desk: Desk, ticker: Ticker, conductor: Conductor, api_alive: Callable[[], bool], every_s: float = 2.0
+    ) -> None:
         self.every_s = every_s
         self._desk = desk
         self._ticker = ticker

@@ -1,5 +1,6 @@
 """What a job can tell the daemon that runs it (its progress), and ask about itself (its id and GPUs)."""
 
+import contextlib
 import json
 import math
 import os
@@ -17,13 +18,13 @@ _already_warned = False
 def report(step: int | None = None, **values: float | str) -> None:
     """Append one line of progress, such as `report(step=3, loss=0.12, accuracy=0.97)`, to this job's report.
 
-    A no-op outside a job. Safe to call from several threads and from forked processes at once: every call is one
-    append of one whole line. NaN and infinity are stored as null, because JSON has no word for them: a value that is
-    null was reported but was no number, one that is absent was not reported.
+    A no-op outside a job. Safe to call from several threads and from forked processes at once: every call is
+    one append of one whole line. NaN and infinity are stored as null, because JSON has no word for them: a
+    value that is null was reported but was no number, one that is absent was not reported.
 
-    A report that cannot be written (disk full, line over 64 KiB) is dropped with one warning on stderr: it never ends
-    a training run. A step or value of another type is a mistake in the calling code and raises TypeError, in a job or
-    not; an integer that needs more than 64 bits raises OverflowError.
+    A report that cannot be written (disk full, line over 64 KiB) is dropped with one warning on stderr: it
+    never ends a training run. A step or value of another type is a mistake in the calling code and raises
+    TypeError, in a job or not; an integer that needs more than 64 bits raises OverflowError.
     """
     if step is not None and not isinstance(step, int):
         raise TypeError(_wrong_type("step", step, "an int or None"))
@@ -75,7 +76,7 @@ def _wrong_type(name: str, value: object, wanted: str) -> str:
 
 
 def _append(path: str, line: bytes) -> None:
-    # Opened anew each time: no descriptor is shared by threads or inherited by forks, and none keeps a job's file busy.
+    # Opened anew each time: no descriptor is shared by threads, inherited by forks, or kept open for hours.
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         if os.write(fd, line) != len(line):
@@ -89,9 +90,6 @@ def _warn_once(text: str) -> None:
     if _already_warned or sys.stderr is None:
         return
     _already_warned = True
-    try:
-        print(
-            f"dcdaemon: {text}\nhint: the run goes on; further lost reports are not mentioned", file=sys.stderr, flush=True
-        )
-    except (OSError, ValueError):
-        return
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.write(f"dcdaemon: {text}\nhint: the run goes on; further lost reports are not mentioned\n")
+        sys.stderr.flush()

@@ -1,1 +1,1 @@
-"""PyTorch programs that run as jobs: real trainings for demonstrations and tests, and two jobs that misbehave."""
+"""PyTorch programs that run as jobs: real trainings for demonstrations and tests, and two that misbehave."""

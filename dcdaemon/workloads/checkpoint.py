@@ -47,7 +47,7 @@ class Progress:
 
 
 def save(path: Path, run: dict[str, Any], progress: Progress, parts: dict[str, Stateful]) -> None:
-    """Write the checkpoint of `run` in one step: a reader finds the old file or the new one, never half of one.
+    """Write the checkpoint of `run` in one step: a reader finds the old file or the new one, never a half.
 
     Raises CheckpointError when the file cannot be written; the old one is then untouched.
     """
@@ -97,8 +97,8 @@ def load(path: Path, run: dict[str, Any], parts: dict[str, Stateful]) -> Progres
 def _read(path: Path) -> dict[str, Any]:
     hint = "move the file away to start from the beginning"
     try:
-        # weights_only: a checkpoint is data, and loading one must never run code. On the CPU, because the device
-        # that wrote it may be gone; each part moves its own state to where it lives.
+        # weights_only: a checkpoint is data, and loading one must never run code. On the CPU, because the
+        # device that wrote it may be gone; each part moves its own state to where it lives.
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise CheckpointError(f"cannot read checkpoint {path}: {type(error).__name__}", hint) from error

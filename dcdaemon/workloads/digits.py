@@ -1,4 +1,4 @@
-"""Handwritten digits: 1,797 real 8x8 images that scikit-learn ships (UCI optdigits), and ways to vary them."""
+"""Handwritten digits: 1,797 real 8x8 images shipped by scikit-learn (UCI optdigits), and their variation."""
 
 import math
 

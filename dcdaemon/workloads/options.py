@@ -19,14 +19,15 @@ class Options:
     keep_checkpoint: bool
 
 
-def parse(
-    argv: list[str] | None, *, workload: str, description: str, epochs: int, patience: int
-) -> Options:
+def parse(argv: list[str] | None, *, workload: str, description: str, epochs: int, patience: int) -> Options:
     """Read the shared options from `argv` (None: the process's own); exits with 2 on wrong usage."""
     parser = argparse.ArgumentParser(prog=f"python -m dcdaemon.workloads.{workload}", description=description)
     parser.add_argument("--epochs", type=positive_int, default=epochs, help="most epochs to train (%(default)s)")
     parser.add_argument(
-        "--patience", type=positive_int, default=patience, help="epochs without progress before it stops (%(default)s)"
+        "--patience",
+        type=positive_int,
+        default=patience,
+        help="epochs without progress before it stops (%(default)s)",
     )
     parser.add_argument("--seed", type=int, default=0, help="same seed, same run (%(default)s)")
     parser.add_argument("--threads", type=positive_int, default=1, help="CPU threads PyTorch may use (%(default)s)")
@@ -34,7 +35,7 @@ def parse(
         "--checkpoint",
         type=Path,
         help="resume from this file if it exists, and write it after every epoch; without it a job uses"
-        " WORKLOAD-jobID.pt in its working directory and removes it when done, and anything else writes no file",
+        " WORKLOAD-jobID.pt in its working directory, removed when done; outside a job no file is written",
     )
     given = parser.parse_args(argv)
     return Options(

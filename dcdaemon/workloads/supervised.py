@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from dcdaemon.workloads.checkpoint import Stateful
-from dcdaemon.workloads.training import Metrics, StopRequest, batches
+from dcdaemon.workloads import training
+from dcdaemon.workloads.training import Metrics, StopRequest
 
 
 class Examples(NamedTuple):
@@ -70,33 +70,29 @@ class Recipe:
 class Supervised:
     """A model that learns a split by a recipe; the validation loss is its score."""
 
-    def __init__(
-        self, model: nn.Module, split: Split, recipe: Recipe, optimiser: AdamW, schedule: LRScheduler
-    ) -> None:
+    def __init__(self, model: nn.Module, split: Split, recipe: Recipe, optimiser: AdamW, schedule: LRScheduler) -> None:
         """Take a model and a split that live on one device."""
-        self._model, self._split, self._recipe = model, split, recipe
+        self._model, self.split, self._recipe = model, split, recipe
         self._optimiser, self._schedule = optimiser, schedule
-        self.models: dict[str, nn.Module] = {"model": model}
-        self.tools: dict[str, Stateful] = {"optimiser": optimiser, "schedule": schedule}
+        self.models: training.Models = {"model": model}
+        self.tools: training.Tools = {"optimiser": optimiser, "schedule": schedule}
 
     def train_epoch(self, stop: StopRequest) -> Metrics:
         """Take one step per batch; return the mean training loss and the learning rate used."""
         self._model.train()
-        train = self._split.train
+        train = self.split.train
         total = torch.zeros((), device=train.inputs.device)
-        for indices in batches(len(train.answers), self._recipe.batch_size, stop):
+        for indices in training.batches(len(train.answers), self._recipe.batch_size, stop):
             inputs, answers = train.at(indices.to(train.inputs.device))
             loss = self._recipe.loss(self._model(self._recipe.augment(inputs)), answers)
-            self._optimiser.zero_grad()
-            loss.backward()
-            self._optimiser.step()
+            training.descend(self._optimiser, loss)
             total += loss.detach() * len(answers)
         learning_rate = self._optimiser.param_groups[0]["lr"]
         return {"train_loss": total.item() / len(train.answers), "learning_rate": learning_rate}
 
     def validate(self) -> tuple[float, Metrics]:
         """Judge the model on the validation examples."""
-        metrics = self._judge(self._split.validation)
+        metrics = self._judge(self.split.validation)
         return metrics["loss"], metrics
 
     def adjust(self, score: float) -> None:
@@ -108,7 +104,7 @@ class Supervised:
 
     def test(self) -> Metrics:
         """Judge the model on the test examples."""
-        return self._judge(self._split.test)
+        return self._judge(self.split.test)
 
     @torch.no_grad()
     def _judge(self, examples: Examples) -> Metrics:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from dcdaemon.job import report
 from dcdaemon.workloads import checkpoint
@@ -17,6 +18,8 @@ from dcdaemon.workloads.checkpoint import CheckpointError, Progress, Stateful
 from dcdaemon.workloads.options import Options
 
 Metrics = dict[str, float]
+Models = dict[str, nn.Module]
+Tools = dict[str, Stateful]
 EXIT_USAGE = 2
 EXIT_TERMINATED = 128 + signal.SIGTERM
 
@@ -42,15 +45,15 @@ class StopRequest:
             raise Stopped
 
 
-class Stopped(Exception):  # noqa: N818 - a wish granted, not an error
+class Stopped(Exception):
     """The training was asked to stop before its end."""
 
 
 class Task(Protocol):
     """One training problem: what to do in an epoch, and how to judge it."""
 
-    models: dict[str, nn.Module]
-    tools: dict[str, Stateful]
+    models: Models
+    tools: Tools
 
     def train_epoch(self, stop: StopRequest) -> Metrics:
         """Train one epoch, calling `stop.check()` between batches."""
@@ -80,7 +83,7 @@ class Outcome:
 
 
 def prepare(options: Options) -> torch.device:
-    """Seed the generators, bound the threads, and return the device to train on: the first GPU, else the CPU."""
+    """Seed the generators, bound the threads, and return the device to train on: a GPU, else the CPU."""
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads)
     torch.backends.cudnn.deterministic = True
@@ -92,16 +95,26 @@ def prepare(options: Options) -> torch.device:
 
 def batches(count: int, size: int, stop: StopRequest) -> Iterator[Tensor]:
     """Yield the indices 0 to `count` in random order, `size` at a time, as long as nobody asked to stop."""
-    for indices in torch.randperm(count).split(size):
+    for indices in torch.split(torch.randperm(count), size):
         stop.check()
         yield indices
+
+
+def descend(optimiser: Optimizer, loss: Tensor, clip_norm: float | None = None) -> None:
+    """Take one step down the gradient of `loss`, cut to `clip_norm` where one is given."""
+    optimiser.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    if clip_norm is not None:
+        weights = [weight for group in optimiser.param_groups for weight in group["params"]]
+        nn.utils.clip_grad_norm_(weights, clip_norm)
+    optimiser.step()
 
 
 def fit(task: Task, options: Options, stop: StopRequest) -> Outcome:
     """Train until the epochs or the patience are used up, then test the best weights seen in validation.
 
-    Resumes from `options.checkpoint` where that exists. Raises Stopped when `stop` was requested: the checkpoint then
-    holds the last whole epoch. Raises CheckpointError when the checkpoint cannot be read or written.
+    Resumes from `options.checkpoint` where that exists. Raises Stopped when `stop` was requested: the
+    checkpoint then holds the last whole epoch. Raises CheckpointError when it cannot be read or written.
     """
     progress = _resume(task, options)
     while progress.epoch < options.epochs and progress.stale_epochs < options.patience:
@@ -120,7 +133,10 @@ def fit(task: Task, options: Options, stop: StopRequest) -> Outcome:
 
 
 def run(task: Task, options: Options, stop: StopRequest) -> NoReturn:
-    """Fit `task` as a program does: the result as the last line, an exit code of 0, 2 (checkpoint) or 143 (SIGTERM)."""
+    """Fit `task` as a program does: the result is the last line.
+
+    The exit code is 0, 2 for a checkpoint that cannot be read or written, or 143 after SIGTERM.
+    """
     try:
         print(fit(task, options, stop), flush=True)
     except Stopped:
@@ -135,7 +151,7 @@ def run(task: Task, options: Options, stop: StopRequest) -> NoReturn:
 
 
 def _identity(options: Options) -> dict[str, Any]:
-    # What a run must have in common with the one it resumes, for the result to be the one that run would have had.
+    # What a run must share with the one it resumes, to end as that one would have ended.
     return {name: getattr(options, name) for name in ("workload", "epochs", "patience", "seed")}
 
 

@@ -1,0 +1,1 @@
+"""The command line: one verb a file, tables and JSON from the same documents."""

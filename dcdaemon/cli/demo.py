@@ -220,7 +220,9 @@ def _found(job: Document, anomalies: list[Document]) -> set[str]:
 
 
 def _values(reported: Document) -> str:
-    return " ".join(f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in reported.items())
+    return " ".join(
+        f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in reported.items()
+    )
 
 
 if __name__ == "__main__":

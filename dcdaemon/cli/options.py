@@ -1,0 +1,121 @@
+"""What many verbs share: the command class with its examples, and the options for output and connection."""
+
+import functools
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+from dcdaemon.cli.connect import connect
+from dcdaemon.cli.show.output import FORMATS, Output
+from dcdaemon.core.errors import Refused
+from dcdaemon.core.units import parse_bytes, parse_duration
+
+Callback = Callable[..., int | None]
+Decorator = Callable[[Callback], Callback]
+
+
+class Verb(click.Command):
+    """A command whose help starts with examples."""
+
+    def __init__(self, *args: Any, examples: tuple[str, ...] = (), **kwargs: Any) -> None:
+        """Take Click's own arguments, and the examples."""
+        super().__init__(*args, **kwargs)
+        self.examples = examples
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples first: most readers need no more."""
+        with formatter.section("Examples"):
+            for example in self.examples:
+                formatter.write(f"  {example}\n")
+        formatter.write_paragraph()
+        super().format_help(ctx, formatter)
+
+
+def verb(
+    name: str, *examples: str, cls: type[Verb] = Verb, context: Mapping[str, object] | None = None
+) -> Callable[[Callable[..., int | None]], Verb]:
+    """Make a function the command `name`; its docstring is the help, `context` adds to Click's settings."""
+    settings = {"help_option_names": ["-h", "--help"], **(context or {})}
+    return click.command(name, cls=cls, examples=examples, context_settings=settings)
+
+
+class Duration(click.ParamType[float]):
+    """Seconds, written with a unit; raises BadInput with its own hint for a bare number."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ARG002
+        """Return seconds."""
+        return value if isinstance(value, float) else parse_duration(value)
+
+
+class Memory(click.ParamType[int]):
+    """Bytes, written like 32G."""
+
+    name = "memory"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ARG002
+        """Return bytes."""
+        return value if isinstance(value, int) else parse_bytes(value)
+
+
+def daemon(function: Callback) -> Callback:
+    """Add --url and --token-file, and pass a `client` instead of them."""
+
+    @click.option("--url", metavar="URL", help="The daemon: unix:///path or http://host:port.  [env: DCD_URL]")
+    @click.option("--token-file", metavar="FILE", help="The token that TCP needs.  [env: DCD_TOKEN_FILE]")
+    @functools.wraps(function)
+    def wrapper(*args: Any, url: str | None, token_file: str | None, **kwargs: Any) -> int | None:
+        return function(*args, client=connect(url, token_file), **kwargs)
+
+    return wrapper
+
+
+def output(function: Callback) -> Callback:
+    """Add the options that choose a format, and pass an Output `out` instead of them."""
+
+    @click.option("-o", "--output", "form", type=click.Choice(FORMATS), help="What to print.  [default: table]")
+    @click.option("--json", "as_json", is_flag=True, help="The same as -o json.")
+    @click.option("-q", "--quiet", is_flag=True, help="The same as -o id: ids only.")
+    @click.option("--columns", metavar="A,B", help="Which columns, by heading or by JSON key.")
+    @click.option("--color", type=click.Choice(("auto", "always", "never")), default="auto", help="[default: auto]")
+    @functools.wraps(function)
+    def wrapper(
+        *args: Any,
+        form: str | None,
+        as_json: bool,
+        quiet: bool,
+        columns: str | None,
+        color: str,
+        **kwargs: Any,
+    ) -> int | None:
+        form = "json" if as_json else "id" if quiet else form
+        return function(*args, out=Output.of(form, columns, color), **kwargs)
+
+    return wrapper
+
+
+def confirm(question: str) -> None:
+    """Ask before something that is hard to take back; raise Refused where nobody can, Abort on a no."""
+    if not sys.stdin.isatty():
+        raise Refused(f"nobody is here to answer: {question}", "add -y to say yes beforehand")
+    click.confirm(question, abort=True, err=True)
+
+
+def selectors(*, required: bool = True) -> Decorator:
+    """Add SEL... and --name, passed as `select` and `name`."""
+
+    def add(function: Callback) -> Callback:
+        @click.argument("select", nargs=-1, metavar="SEL..." if required else "[SEL...]")
+        @click.option("--name", metavar="NAME", help="The unfinished jobs of this name.")
+        @functools.wraps(function)
+        def wrapper(*args: Any, select: tuple[str, ...], name: str | None, **kwargs: Any) -> int | None:
+            if required and not select and name is None:
+                raise click.UsageError("no job is selected: name one by id (42), range (3-7), last, @~1 or all")
+            return function(*args, select=select, name=name, **kwargs)
+
+        return wrapper
+
+    return add

@@ -1,0 +1,56 @@
+"""The daemon's own state, in one line and in full."""
+
+from datetime import UTC, datetime
+
+from dcdaemon.cli.show.words import UNKNOWN, count, duration, memory, printable, short
+from dcdaemon.client.answer import Document
+
+
+def status_line(status: Document) -> str:
+    """Return the daemon in one line."""
+    queue, gpus = status["queue"], status["gpus"]
+    late = [duty["name"] for duty in status["duties"] if not duty["ok"]]
+    parts = [
+        f"dcdaemon {status['version']} on {status['node']}",
+        f"{queue['running']} running, {queue['waiting']} waiting",
+        f"{count(gpus['total'], 'GPU')}, {gpus['busy']} busy",
+    ]
+    if status["simulated"]:
+        parts.append("simulated GPUs")
+    if late:
+        parts.append(f"late: {', '.join(late)}")
+    return printable(" · ".join(parts))
+
+
+def status_text(status: Document) -> str:
+    """Return duties and their last tick, queue, database, engine and versions."""
+    queue, base = status["queue"], status["database"]
+    up_s = (datetime.now(UTC) - datetime.fromisoformat(status["started_at"])).total_seconds()
+    facts = [
+        ("up", f"{short(max(up_s, 0))}, pid {status['pid']}, uid {status['uid']}"),
+        ("resident", memory(status["rss_bytes"])),
+        ("jobs", f"{queue['running']} running, {queue['waiting']} waiting, {queue['held']} held"),
+        ("engine", status["engine"]),
+        ("driver", status["driver_version"] or "none found"),
+        ("database", _database(base)),
+        ("anomalies", f"{status['open_anomalies']} open"),
+    ]
+    lines = [status_line(status), ""]
+    lines += [f"  {name:<10} {printable(str(value))}" for name, value in facts]
+    lines += ["", *(_duty(duty) for duty in status["duties"])]
+    lines += [f"  config: {printable(warning)}" for warning in status["config_warnings"]]
+    return "\n".join(lines)
+
+
+def _database(base: Document) -> str:
+    figures = [f"schema {base['schema']}", memory(base["size_bytes"]), f"{base['jobs']} jobs"]
+    if base["samples_dropped"]:
+        figures.append(f"{base['samples_dropped']} samples dropped")
+    return f"{base['url']} ({', '.join(figures)})"
+
+
+def _duty(duty: Document) -> str:
+    age = UNKNOWN if duty["last_tick_age_s"] is None else f"{short(duty['last_tick_age_s'])} ago"
+    took = duration(duty["last_duration_s"])
+    state = "ok" if duty["ok"] else f"LATE: {duty['error'] or 'no reason known'}"
+    return printable(f"  {duty['name']:<14} every {duration(duty['every_s']):<6} last {age:<10} took {took:<6} {state}")

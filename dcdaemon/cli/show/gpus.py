@@ -1,0 +1,75 @@
+"""GPUs as a table: who uses each one, its load and its health."""
+
+from dcdaemon.cli.show.output import Column, Page
+from dcdaemon.cli.show.words import UNKNOWN, celsius, count, energy, memory, memory_of, percent, short, watts
+from dcdaemon.client.answer import Document
+
+_UUID_CHARACTERS = 8
+_STATE_STYLE = {"free": "green", "busy": "", "drained": "yellow", "foreign": "yellow", "unhealthy": "red"}
+_HEALTH_STYLE = {"ok": "green", "stale": "yellow"}
+
+
+def gpus_page(document: Document) -> Page:
+    """Return the page of `dcd gpus`."""
+    return Page(document, document["gpus"], GPUS, id_key="index", talk=_summary(document))
+
+
+def used_by(gpu: Document) -> str:
+    """Return the job on a GPU, the foreign processes on it, or why it is out of use."""
+    parts = []
+    if gpu["job"]:
+        parts.append(f"job {gpu['job']['id']} {gpu['job']['name']} ({gpu['job']['user']})")
+    if gpu.get("drained_reason"):
+        parts.append(f"drained: {gpu['drained_reason']}")
+    parts += [_process(process) for process in gpu["processes"] if process["job_id"] is None]
+    return ", ".join(parts)
+
+
+def _process(process: Document) -> str:
+    age = UNKNOWN if process["age_s"] is None else short(process["age_s"])
+    who = f"{process['command'] or '?'}, {process['user'] or '?'}"
+    return f"pid {process['pid']} ({who}) {age} {memory(process['mem_used_bytes'])}"
+
+
+def _uuid(gpu: Document) -> str:
+    return str(gpu["uuid"]).removeprefix("GPU-")[:_UUID_CHARACTERS]
+
+
+def _age(gpu: Document) -> str:
+    return UNKNOWN if gpu["sample_age_s"] is None else f"{gpu['sample_age_s']:.1f}s"
+
+
+def _summary(document: Document) -> str:
+    gpus = document["gpus"]
+    states = [gpu["state"] for gpu in gpus]
+    parts = [f"{states.count(state)} {state}" for state in _STATE_STYLE if state in states]
+    driver = document["driver_error"] or (f"driver {document['driver_version']}" if document["driver_version"] else "")
+    words = [f"{document['node']}: {count(len(gpus), 'GPU')}" + (f": {', '.join(parts)}" if parts else "")]
+    return " · ".join([*words, *filter(None, [driver, "simulated GPUs" if document["simulated"] else ""])])
+
+
+GPUS = (
+    Column("GPU", lambda gpu: str(gpu["index"]), right=True, whole=True),
+    Column("UUID", _uuid, whole=True),
+    Column("MODEL", lambda gpu: str(gpu["name"]), wide=True),
+    Column(
+        "STATE",
+        lambda gpu: str(gpu["state"]),
+        whole=True,
+        style=lambda gpu: _STATE_STYLE.get(gpu["state"], ""),
+    ),
+    Column("LOAD", lambda gpu: percent(gpu["util_ratio"]), right=True, whole=True),
+    Column("MEMORY", lambda gpu: memory_of(gpu["mem_used_bytes"], gpu["mem_total_bytes"]), right=True, whole=True),
+    Column("POWER", lambda gpu: watts(gpu["power_w"]), right=True, whole=True),
+    Column("TEMP", lambda gpu: celsius(gpu["temp_c"]), right=True, whole=True),
+    Column(
+        "HEALTH",
+        lambda gpu: str(gpu["health"]),
+        whole=True,
+        style=lambda gpu: _HEALTH_STYLE.get(gpu["health"], "red"),
+    ),
+    Column("LIMIT", lambda gpu: watts(gpu["power_limit_w"]), right=True, wide=True),
+    Column("ENERGY", lambda gpu: energy(gpu["energy_j"]), right=True, wide=True),
+    Column("SAMPLE", _age, right=True, wide=True),
+    Column("USED BY", used_by),
+)

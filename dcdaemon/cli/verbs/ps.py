@@ -1,0 +1,56 @@
+"""`dcd ps`: what runs, what waits and why."""
+
+from collections.abc import Sequence
+
+import click
+
+from dcdaemon.cli.options import Duration, daemon, output, selectors, verb
+from dcdaemon.cli.show.jobs import queue_page
+from dcdaemon.cli.show.output import Output, Page, emit
+from dcdaemon.client.http import Client, Query
+
+
+@verb("ps", "dcd ps", "dcd ps -a --since 1d -s failed -o csv")
+@selectors(required=False)
+@click.option("-a", "--all", "every", is_flag=True, help="Jobs that have ended, too.")
+@click.option("-u", "--user", metavar="USER", help="Only this user's jobs.")
+@click.option("-s", "--state", metavar="STATE", multiple=True, help="Only this state; PD, R, CG ... work too.")
+@click.option("--since", type=Duration(), metavar="AGE", help="Submitted at most so long ago; ended ones, too.")
+@click.option(
+    "-n",
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    default=500,
+    show_default=True,
+    help="At most so many.",
+)
+@click.option("-w", "--watch", is_flag=True, help="Draw it again every 2 s until Ctrl-C.")
+@daemon
+@output
+def command(  # noqa: PLR0913  each is one option of the command line
+    *,
+    client: Client,
+    out: Output,
+    select: Sequence[str],
+    name: str | None,
+    user: str | None,
+    state: Sequence[str],
+    since: float | None,
+    limit: int,
+    every: bool,
+    watch: bool,
+) -> None:
+    """List jobs: running ones first, then waiting ones in the order in which they are considered."""
+    filters = {"sel": list(select), "name": name, "user": user, "state": list(state), "since_s": since}
+    query: Query = {**filters, "limit": limit, "all": int(every or since is not None)}
+
+    def look() -> Page:
+        return queue_page(client.get("/v1/jobs", query))
+
+    if not watch:
+        emit(look(), out)
+        return
+    from dcdaemon.cli.show.live import watch as keep_watching
+
+    keep_watching(look, out)

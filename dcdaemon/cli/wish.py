@@ -1,0 +1,71 @@
+"""What a user asks for: the options that submit and run share, turned into the request the API takes."""
+
+import functools
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dcdaemon.cli.options import Callback, Duration, Memory
+from dcdaemon.cli.show.output import talk
+from dcdaemon.core.errors import BadInput
+
+DEFAULT_PRIORITY = 50
+
+
+def job_options(function: Callback) -> Callback:
+    """Add the options that describe a job, and pass `wish` (one job of the API) and `env` instead of them."""
+
+    @click.option("-g", "--gpus", type=click.IntRange(0), default=0, metavar="N", help="Whole GPUs, all at once.")
+    @click.option("-t", "--time", "limit_s", type=Duration(), metavar="TIME", help="End it after this: 90s, 2h30m, 1d.")
+    @click.option("-m", "--mem", "mem_bytes", type=Memory(), default=0, metavar="SIZE", help="Memory it needs: 32G.")
+    @click.option("-c", "--cpus", type=click.IntRange(0), default=1, show_default=True, metavar="N", help="CPU cores.")
+    @click.option("-n", "--name", metavar="NAME", help="[default: the script's name]")
+    @click.option(
+        "-p", "--priority", type=click.IntRange(0, 100), default=DEFAULT_PRIORITY, metavar="N",
+        show_default=True, help="Higher goes first; above 50 for operators only.",
+    )  # fmt: skip
+    @click.option("--log", metavar="PATH", help="Where its output goes.  [default: kept by the daemon]")
+    @click.option("--after", multiple=True, metavar="SEL", help="Only when these have succeeded; may be repeated.")
+    @click.option("--grace", "grace_s", type=Duration(), metavar="TIME", help="From TERM to KILL when it must end.")
+    @click.option("--requeue", is_flag=True, help="Run it again if the node goes down under it.")
+    @click.option("--env", "pairs", multiple=True, metavar="K=V", help="On top of this environment; may be repeated.")
+    @functools.wraps(function)
+    def wrapper(*args: Any, pairs: Sequence[str], log: str | None, after: Sequence[str], **kwargs: Any) -> int | None:
+        wish = {key: kwargs.pop(key) for key in _AS_GIVEN}
+        wish |= {
+            "cwd": str(Path.cwd()),
+            "after": list(after),
+            "log_path": None if log is None else str(Path(log).absolute()),
+        }
+        return function(*args, wish=wish, env=environment(os.environ, pairs), **kwargs)
+
+    return wrapper
+
+
+_AS_GIVEN = ("name", "gpus", "cpus", "mem_bytes", "limit_s", "grace_s", "priority", "requeue")
+
+
+def environment(inherited: Mapping[str, str], pairs: Sequence[str]) -> dict[str, str]:
+    """Return the job's environment; raise BadInput for a pair that is none."""
+    added = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise BadInput(f"--env {pair!r} is not NAME=VALUE", f"write it like --env {key or 'NAME'}=value")
+        added[key] = value
+    env = {**inherited, **added}
+    broken = [key for key, value in env.items() if not _is_text(key + value)]
+    if broken:
+        talk(f"note: not valid UTF-8, left out of the job's environment: {', '.join(map(repr, broken))}")
+    return {key: value for key, value in env.items() if key not in broken}
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

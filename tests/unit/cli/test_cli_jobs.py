@@ -1,0 +1,391 @@
+"""Verbs about jobs: submit, batch, run, why, show, logs, wait, and the ones that change jobs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import documents
+import pytest
+from stub_daemon import Answer, error
+from terminal import in_terminal
+
+from dcdaemon.cli.ends import exit_code_of
+
+
+def accept(asked):
+    """Answer a submit as the daemon does."""
+    jobs = [
+        documents.waiting(number, wish["name"] or "x", "user1", wish["gpus"], 0.0, "queued")
+        for number, wish in enumerate(asked.body["jobs"], start=1)
+    ]
+    return Answer({"schema": 1, "jobs": jobs, "starts": ["now"] * len(jobs)}, 201)
+
+
+@pytest.fixture
+def submits(daemon):
+    daemon.routes["POST /v1/jobs"] = accept
+    return daemon
+
+
+def test_submit_sends_what_was_asked_with_directory_and_environment(submits, dcd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MY_VARIABLE", "kept")
+    said = dcd(
+        "submit",
+        "-g",
+        "2",
+        "-t",
+        "2h",
+        "-m",
+        "32G",
+        "-c",
+        "4",
+        "-n",
+        "hello",
+        "-p",
+        "40",
+        "--log",
+        "out.log",
+        "--after",
+        "40",
+        "--after",
+        "last",
+        "--grace",
+        "1m",
+        "--requeue",
+        "--hold",
+        "--env",
+        "A=b=c",
+        "--",
+        "python",
+        "x.py",
+        "--lr",
+        "3",
+    )
+    assert (said.code, said.out) == (0, "1\n")
+    body = submits.asked[0].body
+    assert body["jobs"] == [
+        {
+            "argv": ["python", "x.py", "--lr", "3"],
+            "cwd": str(tmp_path),
+            "name": "hello",
+            "gpus": 2,
+            "cpus": 4,
+            "mem_bytes": 32 * 2**30,
+            "limit_s": 7200.0,
+            "grace_s": 60.0,
+            "priority": 40,
+            "after": ["40", "last"],
+            "log_path": str(tmp_path / "out.log"),
+            "requeue": True,
+            "held": True,
+        }
+    ]
+    assert body["env"]["MY_VARIABLE"] == "kept"
+    assert body["env"]["A"] == "b=c"
+    assert body["dry_run"] is False
+
+
+def test_options_of_the_command_stay_with_the_command(submits, dcd):
+    dcd("submit", "-g", "1", "python", "-c", "print(1)", "--json")
+    assert submits.asked[0].body["jobs"][0]["argv"] == ["python", "-c", "print(1)", "--json"]
+
+
+def test_a_variable_that_is_no_text_is_left_out_and_named(submits, dcd, monkeypatch):
+    monkeypatch.setitem(os.environ, "ODD", "\udcff")
+    said = dcd("submit", "--", "true")
+    assert "ODD" not in submits.asked[0].body["env"]
+    assert "'ODD'" in said.err
+
+
+def test_on_a_terminal_submit_answers_with_a_sentence(submits):
+    env = {**os.environ, "COLUMNS": ""}
+    code, text = in_terminal(["submit", "-g", "2", "-n", "hello", "--", "true"], env, 100)
+    sentence = "Queued job 1 (hello), 2 GPUs. Starts now.  Follow: dcd logs -f 1   Cancel: dcd cancel 1\n"
+    assert (code, text) == (0, sentence)
+
+
+def test_a_job_that_waits_says_why(submits, dcd):
+    def busy(asked):
+        return Answer({**accept(asked).document, "starts": ["4 GPUs needed, 3 free"]}, 201)
+
+    submits.routes["POST /v1/jobs"] = busy
+    said = dcd("submit", "-g", "4", "-o", "table", "--", "true")
+    assert said.out.startswith("Queued job 1 (x), 4 GPUs. Waits: 4 GPUs needed, 3 free.")
+
+
+def test_dry_run_queues_nothing_and_says_so(submits, dcd):
+    submits.routes["POST /v1/jobs"] = {"schema": 1, "jobs": [], "accepted": 1, "starts": []}
+    assert dcd("submit", "--dry-run", "--", "true").out == "1 job would be queued. Nothing was.\n"
+    assert submits.asked[0].body["dry_run"] is True
+
+
+def test_a_job_that_never_fits_is_refused(submits, dcd):
+    submits.routes["POST /v1/jobs"] = error(422, "never_fits", "asks for 9 GPUs, this node has 8", "use -g 8 or fewer")
+    said = dcd("submit", "-g", "9", "--", "true")
+    assert (said.code, said.err) == (5, "error: asks for 9 GPUs, this node has 8\nhint: use -g 8 or fewer\n")
+
+
+def test_batch_takes_command_lines_and_json_objects(submits, dcd, tmp_path):
+    (tmp_path / "jobs").write_text(
+        '# two kinds of lines\n\npython a.py \'two words\'  # first\n{"argv": ["b"], "gpus": 3, "name": "second"}\n'
+    )
+    assert dcd("submit", "-g", "1", "--batch", str(tmp_path / "jobs")).out == "1\n2\n"
+    first, second = submits.asked[0].body["jobs"]
+    assert (first["argv"], first["gpus"]) == (["python", "a.py", "two words"], 1)
+    assert (second["argv"], second["gpus"], second["name"]) == (["b"], 3, "second")
+
+
+def test_batch_reads_stdin_in_one_request(submits):
+    lines = "".join(f"echo {number}\n" for number in range(2000))
+    command = [sys.executable, "-m", "dcdaemon", "submit", "--batch", "-"]
+    done = subprocess.run(command, input=lines, capture_output=True, text=True, check=True, env=dict(os.environ))
+    assert done.stdout.split() == [str(number) for number in range(1, 2001)]
+    assert len(submits.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("echo 'open", "No closing quotation"),
+        ('{"argv": ["x"], "gpu": 1}', "a job has no 'gpu'; did you mean 'gpus'?"),
+        ('{"argv": "x"}', '"argv" must be a list of words'),
+        ("{broken", "Expecting property name"),
+    ],
+)
+def test_a_bad_line_is_named_and_nothing_is_queued(submits, dcd, tmp_path, line, words):
+    (tmp_path / "jobs").write_text(f"echo fine\n{line}\n")
+    said = dcd("submit", "--batch", str(tmp_path / "jobs"))
+    assert said.code == 2
+    assert f"{tmp_path}/jobs, line 2: " in said.err
+    assert words in said.err
+    assert submits.asked == []
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n\n"])
+def test_an_empty_batch_is_refused(submits, dcd, tmp_path, text):
+    (tmp_path / "jobs").write_text(text)
+    assert dcd("submit", "--batch", str(tmp_path / "jobs")).code == 2
+    assert dcd("submit", "--batch", str(tmp_path / "jobs"), "--", "x").code == 2
+    assert dcd("submit", "--batch", str(tmp_path / "none")).code == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"state": "succeeded", "exit_code": 0}, 0),
+        ({"state": "failed", "exit_code": 3}, 3),
+        ({"state": "failed", "exit_code": None, "signal": 11}, 139),
+        ({"state": "failed", "exit_code": None, "cause": "no such directory"}, 125),
+        ({"state": "timed_out", "exit_code": None, "signal": 15}, 124),
+        ({"state": "cancelled", "exit_code": None, "started_at": None}, 125),
+        ({"state": "cancelled", "exit_code": None, "signal": 15}, 143),
+        ({"state": "lost", "exit_code": None}, 1),
+    ],
+)
+def test_exit_codes_of_ends(changes, code):
+    assert exit_code_of(documents.ended(1, "x", **changes)) == code
+
+
+def run_routes(stub, state="succeeded", **end):
+    stub.routes |= {
+        "POST /v1/jobs": accept,
+        "GET /v1/jobs/1/log": Answer(chunks=iter([b"one\n", b"\xfftwo\n"])),
+        "GET /v1/wait": {"schema": 1, "done": True, "jobs": [documents.ended(1, "x", state, **end)]},
+    }
+
+
+def test_run_copies_the_output_and_leaves_with_the_jobs_code(daemon, dcd):
+    run_routes(daemon, state="failed", exit_code=7)
+    command = [sys.executable, "-m", "dcdaemon", "run", "-g", "1", "--", "sh"]
+    done = subprocess.run(command, capture_output=True, check=False, env=dict(os.environ))
+    assert (done.returncode, done.stdout) == (7, b"one\n\xfftwo\n")
+    assert b"Job 1: failed, exit code 7" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["run", "-t", "30", "--", "x"], ["run", "--nope"], ["run"]])
+def test_run_exits_with_125_for_wrong_usage(daemon, dcd, arguments):
+    said = dcd(*arguments)
+    assert said.code == 125
+    assert [line.split(":")[0] for line in said.err.splitlines()] == ["error", "hint"]
+
+
+def test_run_exits_with_125_when_the_job_is_refused_or_no_daemon_is_there(daemon, dcd, tmp_path):
+    daemon.routes["POST /v1/jobs"] = error(422, "never_fits", "m", "h")
+    assert dcd("run", "--", "x").code == 125
+    assert dcd("run", "--url", f"{tmp_path}/none.sock", "--", "x").code == 125
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+def test_the_first_ctrl_c_lets_go_and_the_second_cancels(daemon, presses):
+    gone = threading.Event()
+
+    def output():
+        yield b"started\n"
+        gone.wait(20)
+
+    run_routes(daemon)
+    daemon.routes["GET /v1/jobs/1/log"] = Answer(chunks=output())
+    daemon.routes["POST /v1/jobs/cancel"] = {"schema": 1, "jobs": [], "refused": []}
+    command = [sys.executable, "-m", "dcdaemon", "run", "--", "sleep", "9"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ)) as process:
+        assert process.stdout.readline() == b"started\n"
+        process.send_signal(signal.SIGINT)
+        while b"goes on without you" not in process.stderr.readline():
+            assert process.poll() is None
+        if presses == 2:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+    gone.set()
+    cancelled = [asked.body for asked in daemon.asked if asked.path == "/v1/jobs/cancel"]
+    assert cancelled == ([{"select": ["1"]}] if presses == 2 else [])
+
+
+def test_logs_prints_raw_bytes_and_follow_tells_the_end(daemon, dcd):
+    daemon.routes["GET /v1/jobs/1/log"] = lambda _: Answer(chunks=iter([b"hello\n"]))
+    end = documents.ended(1, "x", "failed", exit_code=2)
+    daemon.routes["GET /v1/wait"] = {"schema": 1, "done": True, "jobs": [end]}
+    assert dcd("logs", "1").out == "hello\n"
+    said = dcd("logs", "-f", "1")
+    assert (said.code, said.out, said.err) == (0, "hello\n", "Job 1: failed, exit code 2\n")
+    assert daemon.asked[1].query == {"lines": ["50"], "follow": ["1"]}
+
+
+def test_logs_resolves_selectors_and_takes_one_job(daemon, dcd):
+    daemon.routes["GET /v1/jobs"] = {**documents.queue(), "jobs": documents.queue()["jobs"][:1]}
+    daemon.routes["GET /v1/jobs/41/log"] = Answer(chunks=iter([b"x\n"]))
+    assert dcd("logs", "last").out == "x\n"
+    daemon.routes["GET /v1/jobs"] = documents.queue()
+    said = dcd("logs", "--name", "sweep")
+    assert said.code == 2
+    assert "4 jobs are selected" in said.err
+    daemon.routes["GET /v1/jobs"] = {**documents.queue(), "jobs": []}
+    assert dcd("logs", "all").code == 4
+
+
+@pytest.mark.parametrize(
+    ("states", "done", "options", "code"),
+    [
+        (["succeeded", "succeeded"], True, [], 0),
+        (["succeeded", "failed"], True, [], 1),
+        (["succeeded", "failed"], True, ["--pass"], 3),
+        (["succeeded", "running"], False, ["--timeout", "1s"], 124),
+        (["succeeded", "running"], True, ["--any"], 0),
+    ],
+)
+def test_wait_tells_how_it_went_by_its_exit_code(daemon, dcd, states, done, options, code):
+    jobs = [
+        documents.job(number, "x")
+        if state == "running"
+        else documents.ended(number, "x", state, exit_code=3 * (state == "failed"))
+        for number, state in enumerate(states, start=1)
+    ]
+    daemon.routes["GET /v1/wait"] = {"schema": 1, "done": done, "jobs": jobs}
+    said = dcd("wait", "1", "2", "-q", *options)
+    assert (said.code, said.out) == (code, "1\n2\n")
+    assert daemon.asked[0].query["sel"] == ["1", "2"]
+
+
+def test_wait_settles_last_before_it_waits(daemon, dcd):
+    daemon.routes["GET /v1/jobs"] = {**documents.queue(), "jobs": documents.queue()["jobs"][:1]}
+    daemon.routes["GET /v1/wait"] = {"schema": 1, "done": True, "jobs": [documents.ended(41, "x", "succeeded")]}
+    assert dcd("wait", "last").code == 0
+    assert daemon.asked[1].query["sel"] == ["41"]
+
+
+def test_why_gives_the_sentence_what_would_help_and_when(daemon, dcd):
+    daemon.routes["GET /v1/jobs/5/why"] = {
+        "schema": 1,
+        "job_id": 5,
+        "state": "waiting",
+        "code": "gpus_busy",
+        "facts": {"needed": 3},
+        "sentence": "Job 5 needs 3 free GPUs, 0 are free.",
+        "unblock": {"end_jobs": [2, 3], "release": False, "restore_gpus": [["node1", 5]]},
+        "expected_start_at": documents.ago(-290),
+    }
+    lines = dcd("why", "5").out.splitlines()
+    assert lines[0] == "Job 5 needs 3 free GPUs, 0 are free."
+    assert lines[1] == "It starts when jobs 2-3 end or are cancelled and GPU 5 can be used again."
+    assert lines[2].startswith("Expected start: ")
+    assert lines[2].endswith("(in 4m).")
+    assert json.loads(dcd("why", "5", "--json").out)["facts"] == {"needed": 3}
+
+
+def test_show_tells_everything_and_hides_control_characters(daemon, dcd, monkeypatch):
+    monkeypatch.setenv("TZ", "UTC")
+    job = documents.ended(
+        42, "x", "failed", exit_code=3, argv=["sh", "-c", "echo \x1b[31m hi"], reported={"loss": 0.12345}
+    )
+    daemon.routes["GET /v1/jobs/42"] = {
+        **job,
+        "timeline": [{"at": documents.ago(100), "what": "submit by user1"}],
+        "pids": [],
+        "anomalies": [{"id": 6, "rule": "job_crashed", "message": "job 42 ended with exit code 3"}],
+    }
+    out = dcd("show", "42").out
+    assert out.startswith("Job 42 (x): failed, exit code 3\n")
+    assert "\x1b" not in out
+    for words in ("sh -c 'echo ?[31m hi'", "loss 0.1235", "submit by user1", "anomaly 6: job 42 ended", "0.73 kWh"):
+        assert words in out
+
+
+def test_several_jobs_in_json_are_still_one_document(daemon, dcd):
+    daemon.routes["GET /v1/jobs/1"] = daemon.routes["GET /v1/jobs/2"] = documents.ended(1, "x", "succeeded")
+    assert len(json.loads(dcd("show", "1", "2", "--json").out)["jobs"]) == 2
+
+
+@pytest.mark.parametrize(("verb", "word"), [("hold", "Held"), ("release", "Released"), ("requeue", "Requeued")])
+def test_verbs_that_change_jobs(daemon, dcd, verb, word):
+    daemon.routes[f"POST /v1/jobs/{verb}"] = {"schema": 1, "jobs": [documents.job(4, "x")], "refused": []}
+    assert dcd(verb, "3-7", "--name", "sweep").out == "4\n"
+    assert daemon.asked[0].body == {"select": ["3-7"], "name": "sweep"}
+    assert dcd(verb, "4", "-o", "table").out == f"{word} job 4 (x).\n"
+
+
+def test_what_was_refused_is_told_and_sets_the_exit_code(daemon, dcd):
+    refused = {"id": 5, "code": "forbidden", "message": "job 5 is not yours", "hint": "ask its owner"}
+    daemon.routes["POST /v1/jobs/hold"] = {"schema": 1, "jobs": [documents.job(4, "x")], "refused": [refused]}
+    said = dcd("hold", "4", "5")
+    assert (said.code, said.out, said.err) == (5, "4\n", "error: job 5 is not yours\nhint: ask its owner\n")
+    said = dcd("hold", "4", "5", "--json")
+    assert (said.code, said.err) == (5, "")
+    assert json.loads(said.out)["refused"] == [refused]
+
+
+@pytest.fixture
+def cancels(daemon):
+    daemon.routes["POST /v1/jobs/cancel"] = {"schema": 1, "jobs": [documents.job(41, "x")], "refused": []}
+    return daemon
+
+
+def mine(**changes: object) -> dict:
+    return {**documents.queue(), "jobs": [documents.job(41, "x", uid=os.getuid(), **changes)]}
+
+
+def posted(stub):
+    return [asked.body for asked in stub.asked if asked.method == "POST"]
+
+
+def test_cancelling_ones_own_job_asks_nothing(cancels, dcd):
+    cancels.routes["GET /v1/jobs"] = mine()
+    assert dcd("cancel", "41", "--signal", "SIGINT", "--grace", "30s").code == 0
+    assert posted(cancels) == [{"select": ["41"], "name": None, "signal": "INT", "grace_s": 30.0}]
+
+
+@pytest.mark.parametrize("arguments", [["cancel", "all"], ["kill", "41"]])
+def test_cancelling_all_or_anothers_job_needs_a_yes(cancels, dcd, monkeypatch, arguments):
+    other = {**documents.queue(), "jobs": [documents.job(41, "x", uid=os.getuid() + 1)]}
+    cancels.routes["GET /v1/jobs"] = other
+    monkeypatch.setattr(sys, "stdin", Path(os.devnull).open())  # noqa: SIM115  closed with the test's monkeypatch
+    said = dcd(*arguments)
+    sys.stdin.close()
+    assert said.code == 5
+    assert "hint: add -y to say yes" in said.err
+    assert posted(cancels) == []
+    assert dcd(*arguments, "-y").code == 0
+    assert len(posted(cancels)) == 1

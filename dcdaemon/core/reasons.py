@@ -83,7 +83,10 @@ class Facts(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """The true reason of one waiting job; `facts` are the numbers the sentence is made of."""
+    """The true reason of one waiting job; `facts` are the numbers its words are made of.
+
+    `sentence` tells it in full, `note` in at most 40 characters, `remedy` says what would start the job now.
+    """
 
     job_id: int
     code: ReasonCode
@@ -91,3 +94,5 @@ class Reason:
     unblock: Unblock = field(default_factory=Unblock)
     expected_start_at: float | None = None
     sentence: str = ""
+    note: str = ""
+    remedy: str = ""

@@ -1,0 +1,69 @@
+"""What a job asks of a node: jobs of one shape are interchangeable to the scheduler."""
+
+import math
+from typing import NamedTuple, Protocol, Self
+
+
+class Asking(Protocol):
+    """Anything that asks for resources: a job as submitted, or a job in the queue."""
+
+    @property
+    def gpus(self) -> int:
+        """Whole GPUs, all on one node."""
+
+    @property
+    def cpus(self) -> int:
+        """CPUs; 0 asks for none and takes none."""
+
+    @property
+    def mem_bytes(self) -> int:
+        """Host memory; 0 asks for none and takes none."""
+
+    @property
+    def limit_s(self) -> float | None:
+        """The longest run, None when endless."""
+
+
+class Lack(NamedTuple):
+    """What is missing on a node; compares by GPUs, then CPUs, then memory."""
+
+    gpus: int
+    cpus: int
+    mem_bytes: int
+
+
+class Shape(NamedTuple):
+    """Demand and time limit together: what jobs are grouped by."""
+
+    gpus: int
+    cpus: int
+    mem_bytes: int
+    limit_s: float | None
+
+    @classmethod
+    def of(cls, asking: Asking) -> Self:
+        """Return the shape of a job."""
+        return cls(asking.gpus, asking.cpus, asking.mem_bytes, asking.limit_s)
+
+    @property
+    def demand(self) -> tuple[int, int, int]:
+        """The resources without the time."""
+        return self[:3]
+
+    @property
+    def longest_s(self) -> float:
+        """The limit, infinity when endless."""
+        return math.inf if self.limit_s is None else self.limit_s
+
+
+def missing(shape: Shape, gpus: int, cpus: int, mem_bytes: int) -> Lack:
+    """Return how much of the shape is not there; what was not asked for is never missing."""
+    return Lack(
+        max(0, shape.gpus - gpus),
+        max(0, shape.cpus - cpus) if shape.cpus else 0,
+        max(0, shape.mem_bytes - mem_bytes) if shape.mem_bytes else 0,
+    )
+
+
+#: Nothing is missing: the shape fits.
+NOTHING = Lack(0, 0, 0)

@@ -9,12 +9,12 @@ JOBS = 200
 CLOCK = ["/bin/date", "+%s%N"]
 
 
-def first_instruction_ms(node: Node, jobs: int = JOBS) -> list[float]:
+def first_instruction_ms(node: Node, jobs: int = JOBS, priority: int = 50) -> list[float]:
     """Return the latency of each job in milliseconds."""
     latencies = []
     for _ in range(jobs):
         sent_ns = time.time_ns()
-        [job_id] = node.submit(CLOCK, gpus=1)
+        [job_id] = node.submit(CLOCK, gpus=1, priority=priority)
         node.wait([job_id])
         latencies.append((int(node.log(job_id)) - sent_ns) / 1e6)
     return latencies

@@ -43,8 +43,10 @@ class Node:
 
 
 @contextlib.contextmanager
-def running_node(prepare: Callable[[Path], None] | None = None) -> Iterator[Node]:
-    """Start a daemon with simulated GPUs; `prepare` may fill its state directory first."""
+def running_node(
+    prepare: Callable[[Path], None] | None = None, driver: dict[str, str] | None = None
+) -> Iterator[Node]:
+    """Start a daemon; `prepare` may fill its state directory, `driver` names a fake driver to use."""
     with tempfile.TemporaryDirectory(prefix="dcd-bench-") as name:
         directory = Path(name)
         state_dir = directory / "state"
@@ -55,7 +57,7 @@ def running_node(prepare: Callable[[Path], None] | None = None) -> Iterator[Node
             "DCD_DAEMON__STATE_DIR": str(state_dir),
             "DCD_DAEMON__SOCKET": str(directory / "dcd.sock"),
             "DCD_DAEMON__LOG_LEVEL": "warning",
-            "DCD_GPUS__SIMULATE": str(GPUS),
+            **(driver if driver is not None else {"DCD_GPUS__SIMULATE": str(GPUS)}),
         }
         command = [sys.executable, "-m", "dcdaemon", "daemon", "run"]
         with subprocess.Popen(command, env={**os.environ, **settings}, stdout=subprocess.DEVNULL) as process:

@@ -33,13 +33,12 @@ MAY_IMPORT: dict[str, set[str]] = {
         "core", "config", "scheduler", "anomalies", "energy", "telemetry",
         "store", "runner", "engines", "fakes", "control", "api",
     },
-    "admin": {"core", "config", "store", "telemetry", "runner"},
     # roof: the commands
-    "cli": {"core", "config", "client", "daemon", "grafana", "admin"},
+    "cli": {"core", "config", "client", "daemon", "grafana"},
 }  # fmt: skip
 
 #: The commands load these only when they need them: `dcd ps` has to start quickly.
-ONLY_INSIDE_FUNCTIONS_OF_CLI = {"daemon", "grafana", "admin"}
+ONLY_INSIDE_FUNCTIONS_OF_CLI = {"daemon", "grafana"}
 
 #: Each outside library has one home. torch runs inside jobs, never inside the daemon.
 HOME_OF: dict[str, str] = {

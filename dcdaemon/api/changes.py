@@ -11,13 +11,22 @@ class Changes:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiters: set[asyncio.Future[None]] = set()
+        self.closing = False
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
         """Name the loop the waiting coroutines live on."""
         self._loop = loop
 
+    def close(self) -> None:
+        """Wake everybody for the last time, from any thread: the daemon stops."""
+        self.closing = True
+        self._call()
+
     def __call__(self, _: Job) -> None:
         """Ring, from any thread."""
+        self._call()
+
+    def _call(self) -> None:
         loop = self._loop
         if loop is not None and self._waiters and not loop.is_closed():
             loop.call_soon_threadsafe(self._ring)

@@ -5,8 +5,8 @@ from fastapi import APIRouter
 from dcdaemon.api.bodies import DrainBody
 from dcdaemon.api.documents import SCHEMA, Document
 from dcdaemon.api.identity import ActorOf, DeskOf
-from dcdaemon.control.drain import drain, undrain
 from dcdaemon.control.desk import Desk
+from dcdaemon.control.drain import drain, undrain
 from dcdaemon.control.gpu_state import health
 from dcdaemon.core.gpu import GpuInfo
 from dcdaemon.core.job import Job
@@ -38,7 +38,7 @@ def get_gpus(desk: DeskOf, _: ActorOf) -> Document:
     }  # fmt: skip
 
 
-def gpu_document(  # noqa: PLR0913  a GPU is told from six sources
+def gpu_document(
     desk: Desk, gpu: GpuInfo, reading: GpuReading, sample: GpuSample | None, slot: GpuSlot | None, job: Job | None
 ) -> Document:
     """Return one GPU; values of a missing or withdrawn sample are null."""

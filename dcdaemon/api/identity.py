@@ -9,6 +9,7 @@ import struct
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from dcdaemon.control.desk import Desk
@@ -41,22 +42,22 @@ class PeerProtocol(HttpToolsProtocol):
         scope[PEER_KEY] = self._peer
 
 
-def desk_of(request: Request) -> Desk:
-    """Return the desk this application was made for."""
+async def desk_of(request: Request) -> Desk:
+    """Return the desk this application was made for (async: needs no thread of the pool)."""
     desk: Desk = request.app.state.desk
     return desk
 
 
-def actor_of(request: Request) -> Actor:
+async def actor_of(request: Request) -> Actor:
     """Return who asks; raise Unauthorized for TCP without a good token."""
-    desk = desk_of(request)
+    desk: Desk = request.app.state.desk
     peer = request.scope.get(PEER_KEY)
     if peer is not None:
         uid, gid = peer
         user = user_name(uid)
         operator = uid in {0, desk.rules.daemon_uid} or user in desk.rules.operators
         return Actor(uid=uid, gid=gid, user=user, operator=operator, via="socket")
-    return _token_owner(desk, request.headers.get("authorization", ""))
+    return await run_in_threadpool(_token_owner, desk, request.headers.get("authorization", ""))
 
 
 def _token_owner(desk: Desk, header: str) -> Actor:

@@ -40,7 +40,7 @@ def list_jobs(desk: Desk, wanted: Filter) -> tuple[list[Job], int]:
         jobs = desk.book.unfinished()
     jobs = [
         job for job in jobs
-        if (wanted.user is None or job.spec.user == wanted.user) and (wanted.name is None or job.spec.name == wanted.name)
+        if wanted.user in {None, job.spec.user} and wanted.name in {None, job.spec.name}
     ]  # fmt: skip
     jobs.sort(key=lambda job: (job.state is JobState.WAITING, job.held, order.get(job.id, len(order)), job.id))
     return jobs[: wanted.limit], len(jobs)

@@ -44,6 +44,9 @@ class ApiServer:
 
     def stop(self) -> None:
         """Close the door; streams that are open end."""
+        # What still streams is cut off, and its client asks again: no reason for a traceback each.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        self._changes.close()
         self._server.should_exit = True
         self._thread.join(3)
 
@@ -55,7 +58,7 @@ class ApiServer:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except BaseException as error:  # noqa: BLE001  told to whoever started us, or seen by the monitor
+        except BaseException as error:
             self._failure = error
             log.exception("the API server failed", extra={"action": "api_failed"})
         finally:
@@ -64,7 +67,7 @@ class ApiServer:
     async def _serve(self) -> None:
         self._changes.bind(asyncio.get_running_loop())
         serving = asyncio.create_task(self._server.serve(self._sockets))
-        while not self._server.started and not serving.done():
+        while not self._server.started and not serving.done():  # noqa: ASYNC110  uvicorn tells nobody
             await asyncio.sleep(0.01)
         self._ready.set()
         await serving
@@ -72,11 +75,11 @@ class ApiServer:
 
 def unix_socket(path: Path, mode: int = 0o666) -> socket.socket:
     """Bind the daemon's socket; replaces a dead one, refuses when another daemon answers on it."""
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     if path.exists():
         _remove_dead(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         listener.bind(str(path))
     except OSError as error:
         listener.close()

@@ -12,6 +12,7 @@ from dcdaemon.api.identity import ActorOf, DeskOf
 from dcdaemon.api.listing import listed
 from dcdaemon.control.desk import Desk
 from dcdaemon.control.select import resolve
+from dcdaemon.core.errors import Unreachable
 from dcdaemon.core.job import UNFINISHED
 from dcdaemon.core.ports import JobQuery
 
@@ -39,6 +40,8 @@ async def wait(  # noqa: PLR0913  each is one option of `dcd wait`
         if left <= 0 or await request.is_disconnected():
             break
         await changes.next(left)
+        if changes.closing:
+            raise Unreachable("the daemon is being stopped; jobs go on", "ask again when it is back")
     return await run_in_threadpool(_answer, desk, ids, done)
 
 

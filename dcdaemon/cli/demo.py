@@ -37,7 +37,8 @@ def main() -> int:
     console.print(
         "dcdaemon demo on the GPUs of this machine's NVIDIA driver"
         if real
-        else f"dcdaemon demo on {_SIMULATED} SIMULATED H100 GPUs (no NVIDIA driver here); their load follows the jobs' real processes"
+        else f"dcdaemon demo on {_SIMULATED} SIMULATED H100 GPUs (no NVIDIA driver here): "
+        "their load follows the jobs' real processes"
     )
     with tempfile.TemporaryDirectory(prefix="dcd-demo-") as directory:
         try:

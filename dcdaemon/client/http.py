@@ -51,7 +51,11 @@ class Client:
             yield Stream(response)
 
     def _document(self, response: HTTPResponse) -> Document:
-        return read_document(self.address.url, response.status, response.read())
+        try:
+            return read_document(self.address.url, response.status, response.read())
+        except Unreachable as error:
+            # It answered that it is being stopped: worth waiting for.
+            raise CutOff(error.message, error.hint) from error
 
     @contextmanager
     def _ask(

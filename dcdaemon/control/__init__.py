@@ -1,0 +1,1 @@
+"""The use cases: submit, change, start, finish and explain, over ports only."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from dcdaemon.core.ports import GpuMark
 from dcdaemon.core.samples import GpuReading, HostReading
 
 
@@ -43,3 +44,4 @@ class Board:
     host: HostReading | None = None
     duties: tuple[DutyReport, ...] = ()
     foreign_ok: frozenset[str] = frozenset()
+    marks: dict[int, GpuMark] | None = None

@@ -1,13 +1,19 @@
-"""The queue in memory: every unfinished job, who holds which GPU, and the scheduler's index, kept in step with the store."""
+"""The queue in memory: every unfinished job, who holds which GPU, and the scheduler's index, in step with the store."""
 
 import math
 import threading
-from collections.abc import Callable, Iterable
+from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from dcdaemon.core.job import ACTIVE, UNFINISHED, Job, JobState
 from dcdaemon.core.view import ClusterView, GpuSlot, NodeView, QueuedJob, RunningJob
 from dcdaemon.scheduler.queue import QueueIndex
+
+#: A clock may be this far off without having been set back.
+_CLOCK_STEP_S = 5.0
+#: How many jobs that left the book are remembered; more than could end while one thread is held up.
+_GONE_KEPT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +36,23 @@ class Book:
         self._jobs: dict[int, Job] = {}
         self._dependents: dict[int, set[int]] = {}
         self._known: dict[int, JobState] = {}
-        self._holds: list[Hold] = []
+        self._open: dict[int, list[Hold]] = {}
+        self._past: list[Hold] = []
+        #: Versions of jobs that left the book lately: a thread that saved an older one may put it late.
+        self._gone: OrderedDict[int, int] = OrderedDict()
 
     def put(self, job: Job) -> None:
         """Take a job's newer value; an older one than known is ignored."""
         with self.lock:
             known = self._jobs.get(job.id)
-            if known is not None and known.version > job.version:
+            newest = known.version if known is not None else self._gone.get(job.id, 0)
+            if newest > job.version:
                 return
             self._note_holds(known, job)
             if job.state in UNFINISHED:
                 self._jobs[job.id] = job
             else:
-                self._jobs.pop(job.id, None)
-                if job.id in self._dependents:
-                    self._known[job.id] = job.state
+                self._leave(job)
             self._index(job)
             for dependent in self._dependents.get(job.id, ()):
                 waiting = self._jobs.get(dependent)
@@ -94,7 +102,7 @@ class Book:
 
     @property
     def node(self) -> NodeView:
-        """This node's capacity as the scheduler sees it."""
+        """The capacity of the node as the scheduler sees it."""
         return self._node
 
     def view(self) -> ClusterView:
@@ -102,25 +110,32 @@ class Book:
         with self.lock:
             return ClusterView(nodes=(self._node,), running=tuple(_running(job) for job in self.active()))
 
-    def holds(self, since: float) -> list[Hold]:
-        """Return who held which GPU at any time after `since`; older ended ones are forgotten."""
+    def holds(self, since: float, now: float) -> list[Hold]:
+        """Return who used which GPU at any time after `since`; older ended ones are forgotten."""
         with self.lock:
-            self._holds = [hold for hold in self._holds if hold.to_at is None or hold.to_at > since]
-            return list(self._holds)
+            # An end in the future was left there by a clock set back; it would claim that hour a second time.
+            self._past = [hold for hold in self._past if since < (hold.to_at or 0.0) <= now + _CLOCK_STEP_S]
+            using = [hold for holds in self._open.values() for hold in holds if hold.from_at != math.inf]
+            return self._past + using
+
+    def _leave(self, job: Job) -> None:
+        self._jobs.pop(job.id, None)
+        if job.id in self._dependents or job.id in self._known:
+            self._known[job.id] = job.state
+        self._gone[job.id] = job.version
+        self._gone.move_to_end(job.id)
+        if len(self._gone) > _GONE_KEPT:
+            self._gone.popitem(last=False)
 
     def _note_holds(self, before: Job | None, after: Job) -> None:
-        if after.state in ACTIVE and (before is None or before.state not in ACTIVE):
-            # A job that is being launched has the GPU but does not use it yet.
-            begin = after.started_at if after.started_at is not None else math.inf
-            self._holds += [Hold(after.id, gpu, begin) for gpu in after.gpus]
-        elif after.state in ACTIVE and before is not None and after.started_at != before.started_at:
-            self._rewrite(after, lambda hold: replace(hold, from_at=after.started_at or hold.from_at))
-        elif after.state not in ACTIVE:
-            end = after.ended_at if after.state is not JobState.WAITING else None
-            self._rewrite(after, lambda hold: replace(hold, to_at=end if end is not None else hold.from_at))
-
-    def _rewrite(self, job: Job, change: Callable[[Hold], Hold]) -> None:
-        self._holds = [change(hold) if hold.job_id == job.id and hold.to_at is None else hold for hold in self._holds]
+        if after.state in ACTIVE:
+            if before is None or before.state not in ACTIVE or after.started_at != before.started_at:
+                # A job that is being launched has the GPU but does not use it yet.
+                begin = math.inf if after.started_at is None else after.started_at
+                self._open[after.id] = [Hold(after.id, gpu, begin) for gpu in after.gpus]
+            return
+        ended = (_closed(hold, after) for hold in self._open.pop(after.id, ()))
+        self._past += [hold for hold in ended if hold is not None]
 
     def _index(self, job: Job) -> None:
         if job.state is not JobState.WAITING:
@@ -157,3 +172,12 @@ def _running(job: Job) -> RunningJob:
     return RunningJob(
         id=job.id, node=job.node, gpus=job.gpus, cpus=spec.cpus, mem_bytes=spec.mem_bytes, ends_at=ends_at
     )
+
+
+def _closed(hold: Hold, job: Job) -> Hold | None:
+    """Return the hold with its end, also when its start was not known before; None when nothing was used."""
+    if job.ended_at is None or job.state is JobState.WAITING:
+        return None
+    starts = [hold.from_at, job.started_at, None if job.run_s is None else job.ended_at - job.run_s]
+    begin = min(start for start in starts if start is not None)
+    return replace(hold, from_at=begin, to_at=job.ended_at) if begin < job.ended_at else None

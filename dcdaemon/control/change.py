@@ -8,6 +8,8 @@ from dcdaemon.core.job import ACTIVE, Job, JobState
 from dcdaemon.core.ports import Actor, JobChange
 
 SIGNALS = ("TERM", "INT", "HUP", "USR1", "USR2", "QUIT", "KILL")
+CANCELLED, REQUEUED = "cancelled", "requeued"
+_CAUSE_OF_VERB = {"cancel": CANCELLED, "requeue": REQUEUED}
 _TRIES = 20
 
 
@@ -34,7 +36,13 @@ def requeue(desk: Desk, actor: Actor, job_id: int) -> Job:
     if job.state in ACTIVE:
         return _stop(desk, actor, job_id, "requeue", lambda active: ("TERM", active.spec.grace_s))
     now = desk.clock.now()
-    return _change(desk, actor, job_id, "requeue", lambda ended: ended.mark_requeued(now))
+
+    def queued(ended: Job) -> Job:
+        if ended.state is JobState.WAITING:
+            raise Refused(f"job {job_id} waits already", f"dcd why {job_id} tells what for")
+        return ended.mark_requeued(now)
+
+    return _change(desk, actor, job_id, "requeue", queued)
 
 
 def find(desk: Desk, job_id: int) -> Job:
@@ -60,8 +68,19 @@ def _stop(desk: Desk, actor: Actor, job_id: int, verb: str, how: Callable[[Job],
     job = _change(desk, actor, job_id, verb, stopped)
     if job.state is JobState.STOPPING:
         signal, grace_s = how(job)
-        desk.engine.stop(job, signal, grace_s, "requeued" if verb == "requeue" else "cancelled")
+        desk.engine.stop(job, signal, grace_s, _CAUSE_OF_VERB[verb])
     return job
+
+
+def stop_again(desk: Desk, job: Job) -> None:
+    """Ask a stopping job's shim once more: the first request was lost in a crash, or came before the shim."""
+    desk.engine.stop(job, "TERM", job.spec.grace_s, cause_of_stop(desk, job))
+
+
+def cause_of_stop(desk: Desk, job: Job) -> str:
+    """Tell whether a stopping job was cancelled or requeued, by the audit: its row is in the same commit."""
+    verbs = [row.action for row in desk.store.audit(job_id=job.id) if row.action in _CAUSE_OF_VERB]
+    return _CAUSE_OF_VERB[verbs[-1]] if verbs else CANCELLED
 
 
 def _change(desk: Desk, actor: Actor, job_id: int, verb: str, change: Callable[[Job], Job]) -> Job:
@@ -84,5 +103,5 @@ def refresh(desk: Desk, job_id: int) -> Job | None:
     """Take the stored value of a job into the book."""
     stored = desk.store.job(job_id)
     if stored is not None:
-        desk.book.put(stored)
+        desk.take([stored])
     return stored

@@ -52,10 +52,20 @@ class Desk:
         by_index = {gpu.index: gpu.uuid for gpu in self.gpus}
         return tuple(by_index.get(index, "") for index in indices)
 
+    def take(self, jobs: Sequence[Job]) -> None:
+        """Take stored values of jobs into the book, together with the states of the jobs they wait for."""
+        # Under the lock, or a job that ends between the question and the answer would stay unknown.
+        with self.book.lock:
+            unknown = self.book.dependencies_of(jobs)
+            if unknown:
+                self.book.learn(self.store.states(unknown))
+            for job in jobs:
+                self.book.put(job)
+
     def settle(self, jobs: Sequence[Job]) -> None:
         """Take durable new values of jobs into the book, tell the listeners, wake the scheduler."""
+        self.take(jobs)
         for job in jobs:
-            self.book.put(job)
             for listener in self.listeners:
                 listener(job)
         self.wake()

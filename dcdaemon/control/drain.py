@@ -23,11 +23,13 @@ def _mark(desk: Desk, actor: Actor, mark: GpuMark) -> None:
     if all(gpu.index != mark.gpu for gpu in desk.board.gpus.gpus):
         raise NotFound(f"there is no GPU {mark.gpu}", "dcd gpus lists them")
     desk.store.mark(mark, desk.clock.now(), actor)
+    desk.board.marks = None  # read again: the scheduler asks for the marks every second
     refresh_slots(desk)
 
 
 def refresh_slots(desk: Desk) -> None:
     """Fold the newest reading and the marks into what the scheduler may give away; wake it when that changed."""
-    marks = {mark.gpu: mark for mark in desk.store.marks()}
-    if desk.book.set_gpus(slots(desk.board.gpus, marks, desk.board.foreign_ok)):
+    if desk.board.marks is None:
+        desk.board.marks = {mark.gpu: mark for mark in desk.store.marks()}
+    if desk.book.set_gpus(slots(desk.board.gpus, desk.board.marks, desk.board.foreign_ok)):
         desk.wake()

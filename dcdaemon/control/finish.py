@@ -4,9 +4,8 @@ import logging
 from collections.abc import Iterable
 from dataclasses import replace
 
-from dcdaemon.control.change import refresh
+from dcdaemon.control.change import REQUEUED, cause_of_stop, refresh, stop_again
 from dcdaemon.control.desk import Desk
-from dcdaemon.control.submit import learn_dependencies
 from dcdaemon.core.job import ACTIVE, ENDED, UNFINISHED, Job, JobState
 from dcdaemon.core.ports import Alive, Ended, JobChange, JobQuery, Leftover, Outcome, Unlaunched
 
@@ -28,9 +27,7 @@ _RUN_AGAIN = frozenset({JobState.INTERRUPTED, JobState.PREEMPTED})
 def load(desk: Desk) -> None:
     """Fill the book from the store and take over what an earlier daemon started."""
     jobs = desk.store.jobs(JobQuery(states=UNFINISHED, oldest_first=True))
-    desk.book.learn(desk.store.states({dep for job in jobs for dep in job.spec.after}))
-    for job in jobs:
-        desk.book.put(job)
+    desk.take(jobs)
     reconcile(desk, [job.id for job in jobs if job.state in ACTIVE], restart=True)
 
 
@@ -38,53 +35,56 @@ def reconcile(desk: Desk, job_ids: Iterable[int], *, restart: bool = False) -> l
     """Compare each active job with what its engine knows, store what changed; return jobs that need another look."""
     changes: list[JobChange] = []
     again: list[Job] = []
-    requeued: set[int] = set()
     for job_id in job_ids:
         job = desk.book.get(job_id)
         if job is None or job.state not in ACTIVE:
             continue
         outcome = desk.engine.adopt(job)
-        if isinstance(outcome, Ended) and outcome.cause == "requeued":
-            requeued.add(job.id)
-        after = _after(job, outcome, desk.clock.now())
-        if after is not None and after.state in ENDED:
-            after = replace(after, reported={**job.reported, **desk.reports.collect(job)})
-            desk.reports.forget(job)
-        if after is not None:
-            changes.append(JobChange(job, after, desk.clock.now()))
+        changes += _changes(desk, job, outcome)
         if isinstance(outcome, Leftover):
             again.append(job)
         if restart and isinstance(outcome, Alive) and job.state is JobState.STOPPING:
-            desk.engine.stop(job, "TERM", job.spec.grace_s, "cancelled")
-    return again + _store(desk, changes, requeued)
+            stop_again(desk, job)
+    return again + _store(desk, changes)
 
 
-def _store(desk: Desk, changes: list[JobChange], requeued: set[int]) -> list[Job]:
-    """Save the changes; run again what asks for it; return the jobs whose change was refused because they moved on."""
-    moved = []
+def _changes(desk: Desk, job: Job, outcome: Outcome) -> list[JobChange]:
+    """Return what the outcome makes of the job: nothing, one step, or its end and its place in the queue again."""
+    now = desk.clock.now()
+    after = _after(job, outcome, now)
+    if after is None or after.state not in ENDED:
+        return [] if after is None else [JobChange(job, after, now)]
+    ended = replace(after, reported={**job.reported, **desk.reports.collect(job)})
+    desk.reports.forget(job)
+    if not _runs_again(desk, ended, outcome):
+        return [JobChange(job, ended, now)]
+    # In one commit, or a daemon that dies in between would forget that the job runs again.
+    return [JobChange(job, ended, now), JobChange(ended, ended.mark_requeued(now), now, action="requeue")]
+
+
+def _runs_again(desk: Desk, ended: Job, outcome: Outcome) -> bool:
+    if isinstance(outcome, Ended) and outcome.cause == REQUEUED:
+        return True
+    if isinstance(outcome, Unlaunched) and ended.state is JobState.CANCELLED:
+        return cause_of_stop(desk, ended) == REQUEUED
+    return ended.spec.requeue and ended.state in _RUN_AGAIN
+
+
+def _store(desk: Desk, changes: list[JobChange]) -> list[Job]:
+    """Save the changes and settle them together; return the jobs whose change was refused because they moved on."""
     if not changes:
         return []
-    for change, saved in zip(changes, desk.store.save(changes), strict=True):
-        if saved is None:
-            newest = refresh(desk, change.before.id)
-            moved += [newest] if newest is not None else []
-            continue
-        log.info("job changed", extra={"action": f"job_{saved.state}", "job": saved.id, "why": saved.cause})
-        desk.settle([saved])
-        if saved.id in requeued or (saved.spec.requeue and saved.state in _RUN_AGAIN):
-            _run_again(desk, saved)
-    return moved
+    saved = desk.store.save(changes)
+    done = [job for job in saved if job is not None]
+    for job in done:
+        log.info("job changed", extra={"action": f"job_{job.state}", "job": job.id, "why": job.cause})
+    if done:
+        desk.settle(done)
+    moved = {change.before.id for change, job in zip(changes, saved, strict=True) if job is None}
+    return [newest for job_id in sorted(moved) if (newest := refresh(desk, job_id)) is not None]
 
 
-def _run_again(desk: Desk, ended: Job) -> None:
-    now = desk.clock.now()
-    [saved] = desk.store.save([JobChange(ended, ended.mark_requeued(now), now, action="requeue")])
-    if saved is not None:
-        learn_dependencies(desk, [saved])
-        desk.settle([saved])
-
-
-def _after(job: Job, outcome: Outcome, now: float) -> Job | None:
+def _after(job: Job, outcome: Outcome, now: float) -> Job | None:  # noqa: PLR0911  one for each outcome
     """Return the job's value after this outcome, None when nothing changes."""
     if isinstance(outcome, Alive):
         return job.mark_running(outcome.pid, outcome.started_at) if job.state is JobState.STARTING else None

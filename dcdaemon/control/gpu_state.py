@@ -1,8 +1,9 @@
-"""What may be given to jobs: a GPU's health, the operator's marks and foreign processes, folded into scheduler slots."""
+"""What may be given to jobs: health, the operator's marks and foreign processes, folded into scheduler slots."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from dcdaemon.anomalies.work import process_name
 from dcdaemon.core.gpu import GpuHealth, GpuProcess
 from dcdaemon.core.ports import GpuMark
 from dcdaemon.core.samples import GpuReading, GpuSample
@@ -10,13 +11,17 @@ from dcdaemon.core.units import format_bytes, format_duration
 from dcdaemon.core.view import GpuBlock, GpuSlot
 
 
-def attribute_processes(reading: GpuReading, owners: Mapping[int, int]) -> GpuReading:
-    """Write the owning job into every process of the reading; `owners` maps pid to job id."""
+def attribute_processes(reading: GpuReading, owners: Mapping[int, int], gone: Collection[int] = ()) -> GpuReading:
+    """Write the owning job into every process of the reading, and drop those that are gone since it was made.
+
+    `owners` maps pid to job id. A dead process has no parent to tell its job by, and would look like a stranger's.
+    """
 
     def owned(sample: GpuSample) -> GpuSample:
         if not sample.processes:
             return sample
-        return replace(sample, processes=tuple(replace(p, job_id=owners.get(p.pid)) for p in sample.processes))
+        alive = [process for process in sample.processes if process.pid not in gone]
+        return replace(sample, processes=tuple(replace(p, job_id=owners.get(p.pid)) for p in alive))
 
     return replace(reading, samples=tuple(owned(sample) for sample in reading.samples))
 
@@ -36,7 +41,7 @@ def foreign(sample: GpuSample | None, allowed: Collection[str]) -> list[GpuProce
     return [
         process
         for process in sample.processes
-        if process.job_id is None and (process.command or "").rsplit("/", 1)[-1] not in allowed
+        if process.job_id is None and process_name(process.command) not in allowed
     ]
 
 

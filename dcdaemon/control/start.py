@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Mapping, Sequence
 
-from dcdaemon.control.change import refresh
+from dcdaemon.control.change import refresh, stop_again
 from dcdaemon.control.desk import Desk
+from dcdaemon.control.finish import reconcile
 from dcdaemon.core.errors import StartFailed
 from dcdaemon.core.job import Job, JobState
 from dcdaemon.core.plan import Plan
@@ -47,14 +48,18 @@ def apply_plan(desk: Desk, made: Plan) -> list[Job]:
 def launch_all(desk: Desk, jobs: Sequence[Job]) -> None:
     """Launch granted jobs, then write down in one transaction which of them run."""
     changes = [launch(desk, job) for job in jobs]
+    overtaken = []
     for change, saved in zip(changes, desk.store.save(changes), strict=True):
         if saved is not None:
             desk.settle([saved])
             continue
         newest = refresh(desk, change.before.id)
         if newest is not None and newest.state is JobState.STOPPING:
-            # Cancelled while it was being launched: the stop could not reach the shim then.
-            desk.engine.stop(newest, "TERM", newest.spec.grace_s, "cancelled")
+            # Asked to stop while it was being launched: the request could not reach the shim then.
+            stop_again(desk, newest)
+        overtaken.append(change.before.id)
+    # By a stop, or by a report of the job itself; only the engine knows whether it runs.
+    reconcile(desk, overtaken)
 
 
 def launch(desk: Desk, job: Job) -> JobChange:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from dcdaemon.control.desk import Desk
 from dcdaemon.control.select import resolve
@@ -41,7 +42,6 @@ def submit(desk: Desk, actor: Actor, wishes: Sequence[Wish], env: Mapping[str, s
     specs = check(desk, actor, wishes, env)
     ref = desk.envs.keep(actor.uid, env)
     jobs = desk.store.submit([replace(spec, env_ref=ref) for spec in specs], desk.clock.now(), actor)
-    learn_dependencies(desk, jobs)
     desk.settle(jobs)
     return jobs
 
@@ -53,13 +53,6 @@ def check(desk: Desk, actor: Actor, wishes: Sequence[Wish], env: Mapping[str, st
     _check_env(env)
     _check_uid(desk, actor)
     return [_spec(desk, actor, wish) for wish in wishes]
-
-
-def learn_dependencies(desk: Desk, jobs: Sequence[Job]) -> None:
-    """Let the book know the state of every job that these wait for."""
-    unknown = desk.book.dependencies_of(jobs)
-    if unknown:
-        desk.book.learn(desk.store.states(unknown))
 
 
 def _spec(desk: Desk, actor: Actor, wish: Wish) -> JobSpec:
@@ -80,8 +73,12 @@ def _spec(desk: Desk, actor: Actor, wish: Wish) -> JobSpec:
     )  # fmt: skip
     misfit = check_fits(spec, (desk.book.node,))
     if misfit is not None:
-        raise NeverFits(misfit.sentence, "ask for less, or see `dcd gpus` for what this node has")
+        raise NeverFits(_as_message(misfit.sentence), "ask for less, or see `dcd gpus` for what this node has")
     return spec
+
+
+def _as_message(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:].rstrip(".")
 
 
 def _check_command(wish: Wish) -> None:
@@ -134,7 +131,7 @@ def _name_from(argv: Sequence[str]) -> str:
     program = argv[0].rsplit("/", 1)[-1]
     if not program.startswith(("python", "bash", "sh", "torchrun")):
         return _printable(program)
-    for before, argument in zip(argv, argv[1:], strict=False):
+    for before, argument in pairwise(argv):
         if before == "-m":
             return _printable(argument.rsplit(".", 1)[-1])
         if not argument.startswith("-") and before != "-c":

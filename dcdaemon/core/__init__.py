@@ -1,0 +1,1 @@
+"""The words of the product and the ports between its rooms."""

@@ -27,7 +27,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Anomaly:
-    """A finding as stored: raised once, cleared when the rule no longer finds it; a momentary one is cleared at birth."""
+    """A finding as stored: raised once, cleared when its rule no longer finds it (a momentary one at birth)."""
 
     id: int
     node: str

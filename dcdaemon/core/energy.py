@@ -27,7 +27,7 @@ class EnergyShare:
 
 @dataclass(frozen=True, slots=True)
 class Metered:
-    """One measured interval of one GPU and its parts, sum(parts) == energy_mj exactly; `gap_s` is time nothing was measured."""
+    """One measured interval of one GPU; its parts add up to `energy_mj` exactly; in `gap_s` nothing was measured."""
 
     node: str
     gpu: int

@@ -137,8 +137,11 @@ class Job:
         )  # fmt: skip
 
     def mark_requeued(self, queued_at: float) -> Self:
-        """Send an ended job back to the queue as a new attempt."""
-        return self._to(JobState.WAITING, queued_at=queued_at, gpus=(), held=False)
+        """Send an ended job back to the queue; the next attempt starts from a clean slate."""
+        return self._to(
+            JobState.WAITING, queued_at=queued_at, gpus=(), held=False, started_at=None, ended_at=None, run_s=None,
+            pid=None, exit_code=None, signal=None, cause=None,
+        )  # fmt: skip
 
     def with_hold(self, held: bool) -> Self:  # noqa: FBT001  a setter of one flag
         """Hold a waiting job back, or let it go."""

@@ -15,7 +15,7 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What is kept for the job at the head: the node, the GPUs it counts on, and the time they are free at the latest."""
+    """What is kept for the job at the head: node, the GPUs it counts on, and when they are free at the latest."""
 
     job_id: int
     node: str

@@ -1,7 +1,8 @@
-"""What the use cases need from the outside world, as Protocols; real ones live in their rooms, fakes in dcdaemon/fakes."""
+"""What the use cases need from the world, as Protocols; real ones live in their rooms, fakes in dcdaemon/fakes."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from dcdaemon.core.anomaly import Anomaly, Finding
@@ -256,14 +257,14 @@ class AuditRow:
 
 
 class Store(Protocol):
-    """The database. What is answered is durable, samples excepted; raise StoreUnavailable when a write cannot be taken."""
+    """The database. What is answered is durable, samples excepted; StoreUnavailable when a write cannot be taken."""
 
     def submit(self, specs: Sequence[JobSpec], at: float, actor: Actor) -> list[Job]:
         """Store new waiting jobs in one transaction and return them with their ids, in order."""
         ...
 
     def save(self, changes: Sequence[JobChange]) -> list[Job | None]:
-        """Apply each change on its own, all in one durable commit; None where the version had moved or a GPU was taken."""
+        """Apply each change by itself, in one durable commit; None where its version moved or a GPU was taken."""
         ...
 
     def job(self, job_id: int) -> Job | None:
@@ -326,7 +327,9 @@ class Store(Protocol):
         """Close anomalies whose rule no longer finds them."""
         ...
 
-    def anomalies(self, *, since: float | None = None, open_only: bool = False, job_id: int | None = None) -> list[Anomaly]:
+    def anomalies(
+        self, *, since: float | None = None, open_only: bool = False, job_id: int | None = None
+    ) -> list[Anomaly]:
         """Return anomalies, newest first."""
         ...
 
@@ -344,6 +347,14 @@ class Store(Protocol):
 
     def audit(self, since: float | None = None, job_id: int | None = None) -> list[AuditRow]:
         """Return the audit rows, oldest first."""
+        ...
+
+    def env_refs(self, ended_since: float) -> set[str]:
+        """Return the environments of all jobs that are unfinished or ended since then."""
+        ...
+
+    def backup(self, path: Path) -> None:
+        """Write a consistent copy to a new file while work goes on; raise Refused where that is not ours to do."""
         ...
 
     def add_token(self, token_hash: str, actor: Actor, name: str, at: float) -> None:

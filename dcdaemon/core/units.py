@@ -34,7 +34,7 @@ def format_duration(seconds: float | None) -> str:
     if seconds is None:
         return "-"
     if seconds < 1:
-        return f"{max(seconds, 0) * 1000:.0f}ms" if 0 < seconds else "0s"
+        return f"{seconds * 1000:.0f}ms" if seconds > 0 else "0s"
     whole = round(seconds)
     for unit_s, unit, lower_s, lower in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
         if whole >= unit_s:

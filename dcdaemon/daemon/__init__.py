@@ -1,0 +1,1 @@
+"""The daemon itself: its parts put together, its duties and its way of living with systemd."""

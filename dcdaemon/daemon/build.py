@@ -1,7 +1,9 @@
 """Puts the daemon together: the only place that knows every room."""
 
+import logging
 import os
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,14 +30,20 @@ from dcdaemon.daemon.duties.watch import WatchDuty
 from dcdaemon.daemon.duties.watchdog import WatchdogDuty
 from dcdaemon.daemon.lifecycle import Stop
 from dcdaemon.daemon.loads import JobLoads
+from dcdaemon.daemon.state_lock import lock_state_dir
 from dcdaemon.daemon.ticker import Ticker
 from dcdaemon.daemon.timers import Calendar, CalendarJob
+from dcdaemon.daemon.tokens import ensure_token
 from dcdaemon.engines.local import LocalEngine
 from dcdaemon.runner.envs import EnvFiles
 from dcdaemon.scheduler.policy import Policy
 from dcdaemon.telemetry.host import LinuxHost
 
+log = logging.getLogger(__name__)
+
 _BOOK_EVERY_S = 5.0
+#: How long the environment of an ended job is kept, so that it can be requeued.
+_ENVS_KEPT_S = 30 * 86400.0
 _HOST_EVERY_S = 5.0
 _LOOK_EVERY_S = 5.0
 #: How long the start waits for a slow driver; a submit before the GPUs are known would be refused.
@@ -51,7 +59,7 @@ class Daemon:
         self._stop = stop
         clock = SystemClock()
         state_dir = Path(config.daemon.state_dir)
-        state_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
+        self._lock = lock_state_dir(state_dir)
         self.store = make_store(config)
         self.conductor = Conductor(stop.failed)
         self.engine = LocalEngine(state_dir, self.conductor.ended)
@@ -63,13 +71,14 @@ class Daemon:
             node=config.node.name, store=self.store, engine=self.engine, envs=self.envs, book=book,
             board=Board(facts, foreign_ok=frozenset(config.gpus.foreign_ok)), clock=clock,
             policy=Policy(backfill=config.scheduler.backfill, default_limit_s=config.scheduler.default_limit_s),
-            rules=Rules(os.geteuid(), config.scheduler.default_limit_s, config.jobs.grace_s, frozenset(config.daemon.operators)),
+            rules=make_rules(config),
             reports=ReportReader(self.engine, self.store), wake=self.conductor.wake,
         )  # fmt: skip
         self.changes = Changes()
         self.ticker = Ticker(stop.failed)
-        self.calendar = make_calendar(config, self.store)
+        self.calendar = make_calendar(config, self.store, self.envs)
         self.api: ApiServer | None = None
+        self._door: Path | None = None
         self._add_duties(simulated=gpus_simulated > 0)
 
     def _add_duties(self, *, simulated: bool) -> None:
@@ -87,6 +96,7 @@ class Daemon:
     def start(self) -> None:
         """Take over what lives, then open the door: nobody is answered before the queue is known."""
         sockets = make_sockets(self.config, self.store)
+        self._door = Path(self.config.daemon.socket)
         self.engine.open()
         self.source.start()
         self.source.wait_known(_KNOWN_WITHIN_S)
@@ -109,13 +119,19 @@ class Daemon:
         self.source.close()
         self.engine.close()
         self.store.close()
+        if self._door is not None:
+            self._door.unlink(missing_ok=True)
+        os.close(self._lock)
 
 
 def make_store(config: Config) -> Store:
     """Open the database, migrated to the newest schema."""
+    from dcdaemon.store.retention import Retention  # noqa: PLC0415
     from dcdaemon.store.sql_store import open_store  # noqa: PLC0415
 
-    return open_store(config.storage.url, config.node.name)
+    kept = config.storage
+    retention = Retention(kept.raw_retention_s, kept.minute_retention_s, kept.hour_retention_s)
+    return open_store(kept.url, config.node.name, retention)
 
 
 def make_gpu_source(config: Config, simulated: int, book: Book, engine: LocalEngine, clock: Clock) -> GpuSource:
@@ -139,6 +155,12 @@ def make_facts(loaded: Loaded, clock: Clock, *, simulated: bool) -> DaemonFacts:
     )  # fmt: skip
 
 
+def make_rules(config: Config) -> Rules:
+    """Return what this node grants."""
+    operators = frozenset(config.daemon.operators)
+    return Rules(os.geteuid(), config.scheduler.default_limit_s, config.jobs.grace_s, operators)
+
+
 def thresholds(config: Config) -> Thresholds:
     """Return from where on something is odd."""
     odd = config.anomalies
@@ -152,13 +174,33 @@ def capacity(config: Config) -> tuple[int, int]:
     return cpus, memory
 
 
-def make_calendar(config: Config, store: Store) -> Calendar:
+def make_calendar(config: Config, store: Store, envs: EnvFiles) -> Calendar:
     """Return the calendar work: roll-up each minute, retention each hour, a backup each day where one is asked for."""
     clock = SystemClock()
     calendar = Calendar()
     calendar.add(CalendarJob("roll-up", "*", "*", lambda: store.roll_up(clock.now())))
-    calendar.add(CalendarJob("retention", "17", "*", lambda: store.prune(clock.now())))
+    calendar.add(CalendarJob("retention", "17", "*", lambda: forget_old(store, envs, clock.now())))
+    if config.storage.backup_dir:
+        hour, minute = config.storage.backup_at.split(":")
+        place = Path(config.storage.backup_dir)
+        calendar.add(CalendarJob("backup", minute, hour, lambda: back_up(store, place, clock.now())))
     return calendar
+
+
+def forget_old(store: Store, envs: EnvFiles, now: float) -> None:
+    """Delete samples past their retention, and environments that no job can be run again with."""
+    store.prune(now)
+    # Asked for after the listing would be too late for a job that is being submitted just then.
+    envs.keep_only(lambda: store.env_refs(now - _ENVS_KEPT_S))
+
+
+def back_up(store: Store, place: Path, now: float) -> None:
+    """Write today's copy of the database; an older one of the same weekday is replaced."""
+    target = place / time.strftime("dcdaemon-%a.db", time.localtime(now))
+    fresh = target.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    store.backup(fresh)
+    fresh.replace(target)
 
 
 def make_sockets(config: Config, store: Store) -> list[socket.socket]:
@@ -166,6 +208,8 @@ def make_sockets(config: Config, store: Store) -> list[socket.socket]:
     sockets = [unix_socket(Path(config.daemon.socket))]
     if config.daemon.tcp:
         sockets.append(tcp_socket(config.daemon.tcp))
+        token = ensure_token(Path(config.daemon.state_dir) / "api-token", store, SystemClock().now())
+        log.info("TCP takes the token in %s", token, extra={"action": "token_file"})
     return sockets
 
 

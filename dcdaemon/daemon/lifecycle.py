@@ -87,7 +87,7 @@ def set_up_logging(level: str, form: str) -> None:
 
 
 class TextLines(logging.Formatter):
-    """`2026-01-02 03:04:05 info job started action=job_started job=42`; with journald a priority instead of the time."""
+    """`2026-01-02 03:04:05 info job started action=job_started job=42`; for journald a priority and no time."""
 
     def __init__(self, *, journal: bool) -> None:
         super().__init__()

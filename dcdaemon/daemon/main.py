@@ -1,5 +1,6 @@
 """`dcd daemon run`: load the configuration, build the daemon, say what it is, run until asked to stop."""
 
+import contextlib
 import logging
 import os
 import shutil
@@ -20,28 +21,38 @@ _DEMO_FLAGS = {"anomalies.idle_after": "12s", "daemon.log_level": "warning"}
 
 def run(
     config_path: str | None = None,
+    *,
     demo: bool = False,
     simulate_gpus: int | None = None,
-    once: bool = False,  # noqa: FBT001, FBT002  flags of the command
+    once: bool = False,
 ) -> int:
     """Run the daemon in this process; returns its exit code. Raises BadConfig and StoreUnavailable at start."""
-    directory = Path(tempfile.mkdtemp(prefix="dcd-demo-")) if demo else None
+    if not demo:
+        return _run(_load(config_path, None, simulate_gpus), None, once=once)
+    directory = Path(tempfile.mkdtemp(prefix="dcd-demo-"))
+    made: list[Path] = []
     try:
         loaded = _load(config_path, directory, simulate_gpus)
+        made = [parent for parent in Path(loaded.config.daemon.socket).parents if not parent.exists()]
         return _run(loaded, directory, once=once)
     finally:
-        if directory is not None:
-            shutil.rmtree(directory, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
+        for parent in made:  # innermost first: nothing is left behind
+            with contextlib.suppress(OSError):
+                parent.rmdir()
 
 
 def _load(config_path: str | None, demo_dir: Path | None, simulate_gpus: int | None) -> Loaded:
     flags: dict[str, object] = {}
+    files = [Path(config_path)] if config_path is not None else None
     if demo_dir is not None:
+        # On the usual socket, although its state is elsewhere: the commands shall find it without being told.
+        flags["daemon.socket"] = load(files).config.daemon.socket
         flags |= {**_DEMO_FLAGS, "daemon.state_dir": str(demo_dir), "gpus.simulate": DEMO_GPUS}
         flags["storage.url"] = f"sqlite:///{demo_dir}/dcdaemon.db"
     if simulate_gpus is not None:
         flags["gpus.simulate"] = simulate_gpus
-    return load([Path(config_path)] if config_path is not None else None, flags=flags)
+    return load(files, flags=flags)
 
 
 def _run(loaded: Loaded, demo_dir: Path | None, *, once: bool) -> int:
@@ -66,7 +77,6 @@ def _run(loaded: Loaded, demo_dir: Path | None, *, once: bool) -> int:
         notify("STOPPING=1")
     finally:
         daemon.close()
-        Path(config.daemon.socket).unlink(missing_ok=True)
     log.info("stopped", extra={"action": "daemon_stopped", "why": stop.reason or "once"})
     return stop.exit_code
 

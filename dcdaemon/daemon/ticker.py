@@ -1,6 +1,6 @@
 """The monotonic ticker: every short duty in a thread of its own, so that no slow one delays the others.
 
-APScheduler 3 reads the wall clock and stops ticking when that is set back, so it runs only the calendar work (timers.py).
+APScheduler 3 reads the wall clock and stops when that is set back, so it runs only the calendar work (timers.py).
 """
 
 import logging

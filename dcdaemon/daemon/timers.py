@@ -42,8 +42,9 @@ class Calendar:
         self._scheduler.start()
 
     def stop(self) -> None:
-        """End; work under way is not waited for."""
-        self._scheduler.shutdown(wait=False)
+        """End, if it ever began; work under way is not waited for."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
 
 
 def _guarded(job: CalendarJob) -> Callable[[], None]:

@@ -24,9 +24,7 @@ class Holding:
     weight: float = 1.0
 
 
-def attribute(
-    node: str, gpu: int, measured: Measured, counter_mj: int | None, holdings: Sequence[Holding]
-) -> Metered:
+def attribute(node: str, gpu: int, measured: Measured, counter_mj: int | None, holdings: Sequence[Holding]) -> Metered:
     """Return the interval with its shares, which add up to the measured energy exactly."""
     held_s = held_seconds(gpu, measured.from_at, measured.to_at, holdings)
     parts_mj = split(measured.energy_mj, held_s)
@@ -37,9 +35,7 @@ def attribute(
         to_at=measured.to_at,
         energy_mj=measured.energy_mj,
         method=measured.method,
-        shares=tuple(
-            EnergyShare(node, gpu, job_id, parts_mj[job_id], held_s[job_id]) for job_id in sorted(held_s)
-        ),
+        shares=tuple(EnergyShare(node, gpu, job_id, parts_mj[job_id], held_s[job_id]) for job_id in sorted(held_s)),
         counter_mj=counter_mj,
         gap_s=measured.gap_s,
         reset=measured.reset or measured.implausible,

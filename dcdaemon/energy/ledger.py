@@ -46,9 +46,7 @@ class Ledger:
                 metered.append(interval)
             usage += _usage(sample, seen_s.get(sample.gpu), holdings)
             seen_s[sample.gpu] = sample.monotonic_s
-        return type(self)(self.node, self.states, meters, seen_s), Booking(
-            tuple(metered), tuple(merge(usage))
-        )
+        return type(self)(self.node, self.states, meters, seen_s), Booking(tuple(metered), tuple(merge(usage)))
 
     def _meter(self, info: GpuInfo) -> Meter:
         known = self.meters.get(info.index)

@@ -4,10 +4,14 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dcdaemon.core.errors import StartFailed, StoreUnavailable
+
+_REF_CHARACTERS = 40
+_LEAST_AGE_S = 3600.0
 
 
 class EnvFiles:
@@ -21,9 +25,13 @@ class EnvFiles:
     def keep(self, uid: int, env: Mapping[str, str]) -> str:
         """Store an environment durably and return its reference; raise StoreUnavailable when the disk refuses."""
         content = json.dumps({"uid": uid, "env": dict(sorted(env.items()))}).encode("utf-8", "surrogatepass")
-        ref = hashlib.blake2b(content, key=self._key, digest_size=20).hexdigest()
+        ref = hashlib.blake2b(content, key=self._key, digest_size=_REF_CHARACTERS // 2).hexdigest()
         path = self._directory / ref
-        if path.exists():
+        try:
+            os.utime(path)
+        except FileNotFoundError:
+            pass
+        else:
             return ref
         try:
             _write_durably(path, content)
@@ -42,9 +50,15 @@ class EnvFiles:
         except (OSError, ValueError, KeyError, AttributeError) as error:
             raise StartFailed(f"the job's environment {ref} cannot be read: {error}", "submit the job again") from error
 
-    def keep_only(self, refs: set[str]) -> int:
-        """Delete environments that no job needs any more; returns how many."""
-        stale = [path for path in self._directory.iterdir() if len(path.name) == 40 and path.name not in refs]
+    def keep_only(self, needed: Callable[[], set[str]]) -> int:
+        """Delete environments that no job needs any more; returns how many.
+
+        Only those that have lain untouched for an hour: a submit that is under way has not named its own yet.
+        """
+        untouched_since = time.time() - _LEAST_AGE_S
+        old = [path for path in self._directory.iterdir() if _is_env(path) and path.stat().st_mtime < untouched_since]
+        refs = needed() if old else set()
+        stale = [path for path in old if path.name not in refs]
         for path in stale:
             path.unlink(missing_ok=True)
         return len(stale)
@@ -53,6 +67,10 @@ class EnvFiles:
         if not path.exists():
             _write_durably(path, secrets.token_bytes(32))
         return path.read_bytes()
+
+
+def _is_env(path: Path) -> bool:
+    return len(path.name) == _REF_CHARACTERS
 
 
 def _write_durably(path: Path, content: bytes) -> None:

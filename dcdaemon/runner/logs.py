@@ -22,7 +22,8 @@ def open_log(path: Path, owner_uid: int) -> int:
             f"cannot open the log {path}: {error.strerror}", "a log must be a plain file"
         ) from error
     status = os.fstat(fd)
-    if stat.S_ISREG(status.st_mode) and status.st_uid == owner_uid:  # not ours: a job may name any of root's files as its log
+    # The daemon's own files are refused, too: a job may name any of root's files as its log.
+    if stat.S_ISREG(status.st_mode) and status.st_uid == owner_uid:
         return fd
     os.close(fd)
     raise Refused(

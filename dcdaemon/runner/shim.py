@@ -93,6 +93,7 @@ class _Supervision:
     def _let_go(self, go_write: int) -> None:
         started_at = time.time()
         self._write_state(started_at)
+        os.unlink("spec.json")  # noqa: PTH108  nobody needs it again, and it holds the job's environment
         if signal.sigtimedwait(WATCHED - {signal.SIGCHLD}, 0) or os.path.exists("stop.json"):
             self.cause = _read_stop(self.spec)["cause"]
             os.kill(self.main_pid or 0, signal.SIGKILL)

@@ -74,9 +74,7 @@ class GpuBoard:
     def known(self) -> bool:
         """Return whether every GPU has introduced itself, or it is clear that none will."""
         with self._lock:
-            return self._trouble is not None or (
-                bool(self._heard_s) and self._heard_s.keys() <= self._samples.keys()
-            )
+            return self._trouble is not None or (bool(self._heard_s) and self._heard_s.keys() <= self._samples.keys())
 
     def reading(self, now_s: float) -> GpuReading:
         """Return what is known, without the samples that are too old to be true."""

@@ -85,9 +85,7 @@ class LoadMeter:
         self._read_s: float | None = None
         self._cpu_s: dict[int, CpuSeconds] = {}
 
-    def load_of_jobs(
-        self, pids_by_job: Mapping[int, Sequence[int]], now_s: float | None = None
-    ) -> dict[int, JobLoad]:
+    def load_of_jobs(self, pids_by_job: Mapping[int, Sequence[int]], now_s: float | None = None) -> dict[int, JobLoad]:
         """Return each job's load since the last call; a job's first reading has share 0."""
         now_s = time.monotonic() if now_s is None else now_s
         elapsed_s = 0.0 if self._read_s is None else now_s - self._read_s

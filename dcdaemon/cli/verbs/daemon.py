@@ -11,10 +11,14 @@ def command() -> None:
 
 
 @verb("run", "dcd daemon run --demo", "dcd daemon run --config /etc/dcdaemon/dcdaemon.toml")
-@click.option("--config", "config_path", type=click.Path(dir_okay=False), metavar="FILE", help="Read this file, too.")
 @click.option(
-    "--demo", is_flag=True, help="Try it out: pretend GPUs without a driver, everything in a temporary place."
+    "--config",
+    "config_path",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Read this file instead of the usual ones.",
 )
+@click.option("--demo", is_flag=True, help="Try it out: 8 pretend GPUs, everything in a temporary place.")
 @click.option("--simulate-gpus", type=click.IntRange(1), metavar="N", help="Pretend to have N GPUs.")
 @click.option("--once", is_flag=True, help="Tick every duty once, then leave.")
 def run(config_path: str | None, simulate_gpus: int | None, *, demo: bool, once: bool) -> int:

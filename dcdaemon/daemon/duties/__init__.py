@@ -1,0 +1,1 @@
+"""One duty a file: what the daemon does again and again."""

@@ -16,6 +16,7 @@ from dcdaemon.energy.attribute import Holding
 from dcdaemon.energy.combine import combine
 from dcdaemon.energy.ledger import Booking, Ledger
 from dcdaemon.energy.usage import merge
+from dcdaemon.telemetry.processes import start_ticks
 
 #: How far back ended jobs are remembered, so that the interval in which they ended is split truly.
 _REMEMBER_S = 120.0
@@ -95,7 +96,9 @@ class GpuDuty:
         reading = self._source.read()
         pids = {process.pid for sample in reading.samples for process in sample.processes or ()}
         if pids:
-            reading = attribute_processes(reading, desk.engine.owners(pids, desk.book.active()))
+            owners = desk.engine.owners(pids, desk.book.active())
+            gone = {pid for pid in pids - owners.keys() if start_ticks(pid) is None}
+            reading = attribute_processes(reading, owners, gone)
         if reading.gpus != desk.gpus:
             desk.store.save_gpus(reading.gpus, desk.clock.now())
             desk.gpus = reading.gpus
@@ -104,5 +107,6 @@ class GpuDuty:
         return reading
 
     def _holdings(self) -> list[Holding]:
-        since = min(self._holds_since, self._desk.clock.now() - _REMEMBER_S)
-        return [Holding(hold.job_id, hold.gpu, hold.from_at, hold.to_at) for hold in self._desk.book.holds(since)]
+        now = self._desk.clock.now()
+        holds = self._desk.book.holds(min(self._holds_since, now - _REMEMBER_S), now)
+        return [Holding(hold.job_id, hold.gpu, hold.from_at, hold.to_at) for hold in holds]

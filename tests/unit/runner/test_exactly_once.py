@@ -270,12 +270,8 @@ def test_a_state_directory_that_cannot_be_written_is_a_clear_refusal(tmp_path):
     launcher = Launcher(tmp_path, lambda *_: None)
     launcher.start()
     try:
-        from_nowhere = dcdaemon.runner.records.LaunchSpec(
-            1, 1, ("true",), "/", {}, os.geteuid(), os.getegid()
-        )
-        with pytest.raises(
-            StartFailed, match=r"cannot start job 1: cannot write to .*: Not a directory"
-        ) as caught:
+        from_nowhere = dcdaemon.runner.records.LaunchSpec(1, 1, ("true",), "/", {}, os.geteuid(), os.getegid())
+        with pytest.raises(StartFailed, match=r"cannot start job 1: cannot write to .*: Not a directory") as caught:
             launcher.launch(from_nowhere)
         assert caught.value.hint
     finally:

@@ -25,9 +25,7 @@ os._exit(5)
 
 def test_a_daemonised_grandchild_keeps_the_job_alive(node, tmp_path, wait_until):
     spec = node.python(DAEMONISES, cwd=str(tmp_path))
-    pid = int(
-        wait_until((tmp_path / "daemon.pid").exists) and wait_until((tmp_path / "daemon.pid").read_text)
-    )
+    pid = int(wait_until((tmp_path / "daemon.pid").exists) and wait_until((tmp_path / "daemon.pid").read_text))
     main_pid = node.outcome(spec).record.pid
     wait_until(lambda: not Path(f"/proc/{main_pid}").exists(), "the end of the main process")
 
@@ -130,9 +128,7 @@ def test_daemons_that_breed_daemons_are_killed_to_the_last(node, wait_until):
 
 
 def test_the_jobs_output_goes_on_when_the_shim_is_killed(node, tmp_path, wait_until):
-    spec = node.start(
-        "sh", "-c", "echo begun; while [ ! -e end ]; do sleep 0.02; done; seq 200000", cwd=str(tmp_path)
-    )
+    spec = node.start("sh", "-c", "echo begun; while [ ! -e end ]; do sleep 0.02; done; seq 200000", cwd=str(tmp_path))
     wait_until(lambda: node.log(spec))
     run = node.outcome(spec).record
     os.kill(run.shim_pid, signal.SIGKILL)
@@ -149,9 +145,7 @@ def test_the_jobs_output_goes_on_when_the_shim_is_killed(node, tmp_path, wait_un
 
 def test_leftovers_are_found_in_other_sessions_and_killed(node, tmp_path, wait_until):
     spec = node.python(DAEMONISES, cwd=str(tmp_path))
-    pid = int(
-        wait_until((tmp_path / "daemon.pid").exists) and wait_until((tmp_path / "daemon.pid").read_text)
-    )
+    pid = int(wait_until((tmp_path / "daemon.pid").exists) and wait_until((tmp_path / "daemon.pid").read_text))
     run = node.outcome(spec).record
     wait_until(lambda: not Path(f"/proc/{run.pid}").exists())
     os.kill(run.shim_pid, signal.SIGKILL)

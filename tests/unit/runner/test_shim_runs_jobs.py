@@ -84,12 +84,22 @@ def test_the_environment_is_the_jobs_own_and_nothing_else(node):
     assert blob.splitlines() == expected
 
 
-def test_secrets_are_in_a_private_file_and_in_no_repr(node):
+def test_secrets_are_in_a_private_file_while_needed_and_in_no_repr(node):
+    spec = node.spec("true", env={"TOKEN": "hunter2"})
+    attempt = node.launcher.attempt(spec.job_id, spec.attempt)
+    attempt.prepare(spec)
+
+    assert "hunter2" in (attempt.path / "spec.json").read_text()
+    assert (attempt.path / "spec.json").stat().st_mode & 0o777 == 0o600
+    assert "hunter2" not in repr(spec)
+
+
+def test_the_environment_is_gone_from_disk_once_the_job_runs(node):
     spec = node.start("true", env={"TOKEN": "hunter2"})
     node.end_of(spec)
 
-    assert (node.directory(spec) / "spec.json").stat().st_mode & 0o777 == 0o600
-    assert "hunter2" not in repr(spec)
+    assert not (node.directory(spec) / "spec.json").exists()
+    assert all(b"hunter2" not in path.read_bytes() for path in node.directory(spec).iterdir() if path.is_file())
 
 
 def test_the_job_leads_its_own_session_and_inherits_no_descriptor_or_blocked_signal(node):
@@ -221,7 +231,7 @@ def test_the_user_reaches_his_report_and_can_replace_nothing(tmp_path_factory, n
     for path in [node.state_dir, *node.state_dir.parents]:
         if path.stat().st_uid == 0 and path != path.parent and not path.stat().st_mode & 0o001:
             path.chmod(0o711)
-    script = 'cd "${DCD_REPORT_PATH%/*}"; echo "{}" >> report.jsonl; ls; rm -f output.log; cat spec.json'
+    script = 'cd "${DCD_REPORT_PATH%/*}"; echo "{}" >> report.jsonl; ls; rm -f output.log; cat state.json'
     spec = node.start("sh", "-c", script, uid=NOBODY, gid=NOBODY)
     node.end_of(spec)
 

@@ -1,0 +1,1 @@
+"""The database: jobs, ledger, samples and anomalies, on SQLite or PostgreSQL."""

@@ -1,0 +1,314 @@
+"""MemoryStore: the Store of core.ports in plain dictionaries, for tests and the simulator."""
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from dcdaemon.core.anomaly import Anomaly, Finding
+from dcdaemon.core.energy import Metered
+from dcdaemon.core.errors import Refused
+from dcdaemon.core.gpu import GpuInfo
+from dcdaemon.core.job import ACTIVE, UNFINISHED, Job, JobSpec, JobState, Usage
+from dcdaemon.core.ports import (
+    DAEMON,
+    Actor,
+    AuditRow,
+    EnergyRow,
+    GpuMark,
+    JobChange,
+    JobQuery,
+    MeterState,
+    Report,
+    StoreFacts,
+    UsageDelta,
+)
+from dcdaemon.core.samples import GpuSample, HostReading
+from dcdaemon.fakes.ledger import MemoryLedger
+
+_SAMPLES_KEPT_S = 48 * 3600
+
+
+class MemoryStore:
+    """Forgets everything at the end of the process; otherwise behaves as the store on a database does."""
+
+    def __init__(self, node: str = "node") -> None:
+        self.node = node
+        self._lock = threading.RLock()
+        self._last_id = 0
+        self._jobs: dict[int, Job] = {}
+        self._allocation: dict[tuple[str, int], int] = {}
+        self._audit: list[AuditRow] = []
+        self._ledger = MemoryLedger()
+        self._gpus: dict[int, GpuInfo] = {}
+        self._marks: dict[int, GpuMark] = {}
+        self._anomalies: dict[int, Anomaly] = {}
+        self._reports: list[Report] = []
+        self._tokens: dict[str, Actor] = {}
+        self._buffer: list[GpuSample] = []
+        self._samples: dict[tuple[int, int], GpuSample] = {}  # GPU, second
+
+    def submit(self, specs: Sequence[JobSpec], at: float, actor: Actor) -> list[Job]:
+        """Store new waiting jobs and return them with their ids, in order."""
+        with self._lock:
+            jobs = [self._new(spec, at) for spec in specs]
+            self._jobs.update({job.id: job for job in jobs})
+            for job in jobs:
+                self._note(at, actor, "submit", job.id)
+            return jobs
+
+    def save(self, changes: Sequence[JobChange]) -> list[Job | None]:
+        """Apply each change on its own; None where it came too late."""
+        with self._lock:
+            return [self._apply(change) for change in changes]
+
+    def _apply(self, change: JobChange) -> Job | None:
+        before, after = change.before, change.after
+        gained, lost = _held(after) - _held(before), _held(before) - _held(after)
+        stored = self._jobs.get(before.id)
+        if stored is None or stored.version != before.version or gained & self._allocation.keys():
+            return None
+        self._jobs[after.id] = after
+        self._allocation.update(dict.fromkeys(gained, after.id))
+        for slot in lost:
+            self._allocation.pop(slot, None)
+        if change.action is not None:
+            detail = {"from": before.state.value, "to": after.state.value}
+            self._note(change.at, change.actor or DAEMON, change.action, after.id, detail)
+        return after
+
+    def job(self, job_id: int) -> Job | None:
+        """Return one job, or None."""
+        return self._jobs.get(job_id)
+
+    def jobs(self, query: JobQuery) -> list[Job]:
+        """Return the jobs that match."""
+        with self._lock:
+            found = [job for job in self._jobs.values() if _matches(job, query)]
+        found.sort(key=lambda job: job.id, reverse=not query.oldest_first)
+        return found[: query.limit]
+
+    def states(self, job_ids: Iterable[int]) -> dict[int, JobState]:
+        """Return the state of each known id."""
+        return {job_id: self._jobs[job_id].state for job_id in job_ids if job_id in self._jobs}
+
+    def env_refs(self, ended_since: float) -> set[str]:
+        """Return the environments of all jobs that are unfinished or ended since then."""
+        with self._lock:
+            return {
+                job.spec.env_ref
+                for job in self._jobs.values()
+                if job.state in UNFINISHED or (job.ended_at is not None and job.ended_at >= ended_since)
+            }
+
+    def book(self, metered: Sequence[Metered], usage: Sequence[UsageDelta]) -> None:
+        """Add measured energy and usage to the ledger; raise ValueError for parts that do not add up."""
+        with self._lock:
+            self._ledger.book(metered, usage, self._gpus)
+
+    def meters(self) -> list[MeterState]:
+        """Return where each meter of this node stood."""
+        with self._lock:
+            return self._ledger.meters(self.node)
+
+    def usage(self, job_ids: Iterable[int]) -> dict[int, Usage]:
+        """Return the usage of each job that has any."""
+        with self._lock:
+            return {job_id: self._ledger.usage[job_id] for job_id in job_ids if job_id in self._ledger.usage}
+
+    def energy(self, by: str, since: float | None) -> list[EnergyRow]:
+        """Sum booked energy by user, job, gpu or day, largest first; raise BadInput for anything else."""
+        with self._lock:
+            users = {job.id: job.spec.user for job in self._jobs.values()}
+            return self._ledger.energy(self.node, users, by, since)
+
+    def record(self, gpus: Sequence[GpuSample], host: HostReading | None) -> None:  # noqa: ARG002  never asked for
+        """Keep GPU samples until the next flush."""
+        with self._lock:
+            self._buffer.extend(gpus)
+
+    def flush_samples(self) -> None:
+        """Make the buffered samples readable."""
+        with self._lock:
+            for sample in self._buffer:
+                second = int(sample.at)
+                kept = replace(sample, at=float(second), monotonic_s=0.0, processes=None)
+                self._samples[sample.gpu, second] = kept
+            self._buffer.clear()
+
+    def gpu_samples(self, gpu: int, since: float, until: float) -> list[GpuSample]:
+        """Return the stored samples of one GPU, oldest first."""
+        with self._lock:
+            found = [
+                sample
+                for (index, at), sample in self._samples.items()
+                if index == gpu and since <= at <= until
+            ]
+        return sorted(found, key=lambda sample: sample.at)
+
+    def save_gpus(self, gpus: Sequence[GpuInfo], at: float) -> None:  # noqa: ARG002  never asked for
+        """Remember the GPUs of this node."""
+        with self._lock:
+            self._gpus.update({info.index: info for info in gpus})
+
+    def marks(self) -> list[GpuMark]:
+        """Return the operator's marks on GPUs of this node."""
+        with self._lock:
+            return [self._marks[gpu] for gpu in sorted(self._marks)]
+
+    def mark(self, mark: GpuMark, at: float, actor: Actor) -> None:
+        """Drain a GPU in the actor's name, or restore it when the mark says nothing."""
+        with self._lock:
+            if mark.drained is None:
+                self._marks.pop(mark.gpu, None)
+            else:
+                self._marks[mark.gpu] = replace(mark, drained_by=actor.user, drained_at=at)
+            action = "restore" if mark.drained is None else "drain"
+            self._note(at, actor, action, None, {"gpu": mark.gpu, "why": mark.drained})
+
+    def raise_anomalies(
+        self, findings: Sequence[Finding], at: float, *, momentary: bool = False
+    ) -> list[Anomaly]:
+        """Store new anomalies and return them; one that is open already is left as it is."""
+        with self._lock:
+            return [
+                self._raise(finding, at, at if momentary else None)
+                for finding in findings
+                if momentary or not self._is_open(finding)
+            ]
+
+    def _is_open(self, finding: Finding) -> bool:
+        return any(
+            anomaly.cleared_at is None
+            and (anomaly.finding.rule, anomaly.finding.subject) == (finding.rule, finding.subject)
+            for anomaly in self._anomalies.values()
+        )
+
+    def _raise(self, finding: Finding, at: float, cleared_at: float | None) -> Anomaly:
+        anomaly = Anomaly(len(self._anomalies) + 1, self.node, finding, at, cleared_at)
+        self._anomalies[anomaly.id] = anomaly
+        return anomaly
+
+    def clear_anomalies(self, ids: Sequence[int], at: float) -> None:
+        """Close anomalies whose rule no longer finds them."""
+        with self._lock:
+            for anomaly_id in ids:
+                anomaly = self._anomalies.get(anomaly_id)
+                if anomaly and anomaly.cleared_at is None:
+                    self._anomalies[anomaly_id] = replace(anomaly, cleared_at=at)
+
+    def anomalies(
+        self, *, since: float | None = None, open_only: bool = False, job_id: int | None = None
+    ) -> list[Anomaly]:
+        """Return anomalies, newest first."""
+        with self._lock:
+            return [
+                anomaly
+                for anomaly in reversed(self._anomalies.values())
+                if (since is None or anomaly.raised_at >= since)
+                and (not open_only or anomaly.cleared_at is None)
+                and (job_id is None or anomaly.finding.job_id == job_id)
+            ]
+
+    def acknowledge(self, anomaly_id: int, at: float, actor: Actor) -> bool:
+        """Note that somebody has seen it; False when there is no such anomaly."""
+        with self._lock:
+            anomaly = self._anomalies.get(anomaly_id)
+            if anomaly is None:
+                return False
+            self._anomalies[anomaly_id] = replace(anomaly, acked_by=actor.user)
+            self._note(at, actor, "acknowledge", None, {"anomaly": anomaly_id})
+            return True
+
+    def add_reports(self, reports: Sequence[Report]) -> None:
+        """Keep what jobs reported."""
+        with self._lock:
+            self._reports.extend(reports)
+
+    def reports(self, job_id: int) -> list[Report]:
+        """Return what one job reported, oldest first."""
+        with self._lock:
+            return [line for line in self._reports if line.job_id == job_id]
+
+    def audit(self, since: float | None = None, job_id: int | None = None) -> list[AuditRow]:
+        """Return the audit rows, oldest first."""
+        with self._lock:
+            return [
+                row
+                for row in self._audit
+                if (since is None or row.at >= since) and (job_id is None or row.job_id == job_id)
+            ]
+
+    def add_token(self, token_hash: str, actor: Actor, name: str, at: float) -> None:
+        """Remember the SHA-256 of a token and whom it stands for."""
+        with self._lock:
+            self._tokens[token_hash] = replace(actor, via="token")
+            self._note(at, actor, "add_token", None, {"name": name})
+
+    def token_owner(self, token_hash: str) -> Actor | None:
+        """Return whom a token stands for."""
+        return self._tokens.get(token_hash)
+
+    def roll_up(self, now: float) -> int:  # noqa: ARG002  nothing here is read by minute or hour
+        """Fold nothing."""
+        return 0
+
+    def prune(self, now: float) -> int:
+        """Forget samples older than two days; return how many those were."""
+        with self._lock:
+            expired = [key for key in self._samples if key[1] < now - _SAMPLES_KEPT_S]
+            for key in expired:
+                del self._samples[key]
+        return len(expired)
+
+    def backup(self, path: Path) -> None:
+        """Refuse: there is nothing to copy."""
+        msg = f"a store in memory is not backed up to {path}"
+        raise Refused(msg, "use a database")
+
+    def facts(self) -> StoreFacts:
+        """Describe the store."""
+        return StoreFacts("memory", "memory", None, None, len(self._jobs), 0)
+
+    def close(self) -> None:
+        """Make the last samples readable."""
+        self.flush_samples()
+
+    def _new(self, spec: JobSpec, at: float) -> Job:
+        self._last_id += 1
+        return Job(
+            id=self._last_id,
+            node=self.node,
+            spec=spec,
+            state=JobState.WAITING,
+            submitted_at=at,
+            queued_at=at,
+            held=spec.held,
+            priority=spec.priority,
+        )
+
+    def _note(
+        self,
+        at: float,
+        actor: Actor,
+        action: str,
+        job_id: int | None,
+        detail: Mapping[str, object] | None = None,
+    ) -> None:
+        self._audit.append(AuditRow(at, actor.uid, actor.user, actor.via, action, job_id, detail or {}))
+
+
+def _held(job: Job) -> set[tuple[str, int]]:
+    return {(job.node, gpu) for gpu in job.gpus} if job.state in ACTIVE else set()
+
+
+def _matches(job: Job, query: JobQuery) -> bool:
+    return (
+        (not query.ids or job.id in query.ids)
+        and (not query.states or job.state in query.states)
+        and query.uid in (None, job.spec.uid)
+        and query.user in (None, job.spec.user)
+        and query.name in (None, job.spec.name)
+        and (query.submitted_since is None or job.submitted_at >= query.submitted_since)
+        and (query.ended_since is None or (job.ended_at is not None and job.ended_at >= query.ended_since))
+    )

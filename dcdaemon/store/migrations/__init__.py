@@ -1,0 +1,1 @@
+"""Alembic's folder: how each schema becomes the next."""

@@ -1,0 +1,1 @@
+"""The migrations, one file each; a released one is never edited."""

@@ -1,0 +1,100 @@
+"""PostgreSQL: a server that may restart under us; whether a lost commit took place can be asked of it."""
+
+import threading
+import time
+from pathlib import Path
+
+from sqlalchemy import Connection, NullPool, create_engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+
+from dcdaemon.core.errors import Refused, StoreUnavailable
+
+#: How long a commit whose answer was lost is asked after before its callers are told that nobody knows.
+_RESOLVE_S = 10.0
+_RECEIPT = text("SELECT CAST(pg_current_xact_id() AS text)")
+_FATE = text("SELECT pg_xact_status(CAST(:receipt AS xid8))")
+
+
+class PostgresqlDatabase:
+    """A database on a PostgreSQL server, version 13 or later."""
+
+    dialect = "postgresql"
+
+    def __init__(self, url: str, busy_timeout_s: float) -> None:
+        parsed = make_url(url)
+        self.name = parsed.render_as_string(hide_password=True)
+        target = parsed.set(drivername="postgresql+psycopg")
+        options = {
+            "connect_timeout": max(2, round(busy_timeout_s)),
+            "application_name": "dcdaemon",
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+        }
+        self.reader = create_engine(
+            target,
+            connect_args=options,
+            isolation_level="AUTOCOMMIT",
+            pool_pre_ping=True,
+            pool_size=4,
+            max_overflow=12,
+        )
+        self._writer = create_engine(target, connect_args=options, poolclass=NullPool)
+
+    def connect(self, *, durable: bool) -> Connection:
+        """Open a connection for writing; a durable one waits for the server's disk at each commit."""
+        connection = self._writer.connect()
+        level = "on" if durable else "off"
+        connection.exec_driver_sql(f"SET synchronous_commit = {level}")
+        connection.commit()
+        return connection
+
+    def turns(self) -> tuple[threading.Lock, threading.Lock]:
+        """Return two locks: the server lets ledger and samples be written side by side."""
+        return threading.Lock(), threading.Lock()
+
+    def check(self) -> None:
+        """Do nothing: the server knows its files."""
+
+    def receipt(self, connection: Connection) -> str | None:
+        """Return the id of the open transaction."""
+        return str(connection.execute(_RECEIPT).scalar_one())
+
+    def committed(self, receipt: str) -> bool:
+        """Ask the server, which may have to come back first; raise StoreUnavailable when it does not."""
+        deadline = time.monotonic() + _RESOLVE_S
+        while time.monotonic() < deadline:
+            fate = self._fate(receipt)
+            if fate in ("committed", "aborted"):
+                return fate == "committed"
+            time.sleep(0.1)
+        msg = f"the database {self.name} went away during a commit; whether it was stored is unknown"
+        raise StoreUnavailable(msg, "look with dcd ps before doing it again")
+
+    def checkpoint(self, turn: threading.Lock) -> None:
+        """Do nothing: the server checkpoints by itself."""
+
+    def backup(self, path: Path) -> None:
+        """Refuse: the server's own tools do this better."""
+        msg = f"a PostgreSQL database is not backed up to {path} from here"
+        raise Refused(msg, "use pg_dump, or the base backups of the server")
+
+    def size_bytes(self) -> int | None:
+        """Return the size of the whole database on the server."""
+        with self.reader.connect() as connection:
+            size = connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one()
+        return int(size)
+
+    def close(self) -> None:
+        """Close the connections for reading."""
+        self.reader.dispose()
+        self._writer.dispose()
+
+    def _fate(self, receipt: str) -> str | None:
+        try:
+            with self.reader.connect() as connection:
+                fate = connection.execute(_FATE, {"receipt": receipt}).scalar_one_or_none()
+        except DBAPIError:
+            return None
+        return str(fate)

@@ -1,0 +1,46 @@
+"""Small records: what jobs reported, and the tokens people use."""
+
+import json
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, insert, select
+
+from dcdaemon.core.ports import Actor, Report
+from dcdaemon.store.audit import add_audit, audit_row
+from dcdaemon.store.job_rows import dump
+from dcdaemon.store.schema import report, token
+from dcdaemon.store.upsert import upsert
+
+
+def add_reports(connection: Connection, node: str, reports: Sequence[Report]) -> None:
+    """Keep what jobs reported, in the order given."""
+    rows = [
+        {"node": node, "job_id": line.job_id, "attempt": line.attempt, "at": line.at, "step": line.step,
+         "reported": dump(dict(line.values))}
+        for line in reports
+    ]  # fmt: skip
+    if rows:
+        connection.execute(insert(report), rows)
+
+
+def reports_of(connection: Connection, job_id: int) -> list[Report]:
+    """Return what one job reported, oldest first."""
+    statement = select(report).where(report.c.job_id == job_id).order_by(report.c.id)
+    return [
+        Report(row.job_id, row.attempt, row.at, row.step, json.loads(row.reported))
+        for row in connection.execute(statement)
+    ]
+
+
+def add_token(connection: Connection, node: str, token_hash: str, actor: Actor, name: str, at: float) -> None:
+    """Remember a token's hash and whom it stands for."""
+    row = {"hash": token_hash, "node": node, "name": name, "uid": actor.uid, "gid": actor.gid,
+           "user_name": actor.user, "operator": actor.operator, "created_at": at}  # fmt: skip
+    connection.execute(upsert(connection, token), row)
+    add_audit(connection, [audit_row(node, at, actor, "add_token", detail={"name": name})])
+
+
+def token_owner(connection: Connection, token_hash: str) -> Actor | None:
+    """Return whom the token stands for, or None."""
+    row = connection.execute(select(token).where(token.c.hash == token_hash)).one_or_none()
+    return Actor(row.uid, row.gid, row.user_name, row.operator, via="token") if row else None

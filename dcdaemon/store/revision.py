@@ -1,0 +1,46 @@
+"""Bring the database to the schema this program knows; Alembic itself never loads in the daemon."""
+
+import subprocess
+import sys
+
+from sqlalchemy import inspect, text
+
+from dcdaemon.core.errors import StoreUnavailable
+from dcdaemon.store.database import Database
+
+#: Every schema this program can start from, oldest first; the last one is its own.
+REVISIONS = ("0001",)
+HEAD = REVISIONS[-1]
+_MIGRATION_S = 3600.0
+
+
+def stored_revision(database: Database) -> str | None:
+    """Return the schema the database is at; None when it is empty."""
+    with database.reader.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        revision: str | None = connection.execute(
+            text("SELECT version_num FROM alembic_version")
+        ).scalar_one_or_none()
+        return revision
+
+
+def bring_up_to_date(database: Database, url: str) -> None:
+    """Migrate in a child process where needed; raise StoreUnavailable when that cannot be done."""
+    stored = stored_revision(database)
+    if stored == HEAD:
+        return
+    if stored is not None and stored not in REVISIONS:
+        msg = f"the database {database.name} has schema {stored}, this program knows {HEAD} and older"
+        raise StoreUnavailable(msg, "it was written by a newer version: install that one")
+    # The URL may carry a password, and arguments are seen by every user of the machine.
+    command = [sys.executable, "-m", "dcdaemon.store.migrate", "-"]
+    child = subprocess.run(
+        command, input=url, capture_output=True, text=True, timeout=_MIGRATION_S, check=False
+    )
+    if child.returncode != 0:
+        said = child.stderr.strip().splitlines() or ["no message"]
+        msg = f"the database {database.name} cannot be brought to schema {HEAD}: {said[-1]}"
+        raise StoreUnavailable(
+            msg, "nothing was changed; python -m dcdaemon.store.migrate URL shows the whole story"
+        )

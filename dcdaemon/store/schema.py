@@ -1,0 +1,230 @@
+"""The tables, as SQLAlchemy Core sees them; docs/database.md tells what each one is for."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData()
+
+#: SQLite numbers rows by itself only in a column whose type is exactly INTEGER.
+RowId = BigInteger().with_variant(Integer(), "sqlite")
+
+job = Table(
+    "job",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("node", Text, nullable=False),
+    # What was asked for. `user` alone would mean the database role in PostgreSQL, hence `user_name`.
+    Column("argv", Text, nullable=False),
+    Column("cwd", Text, nullable=False),
+    Column("uid", BigInteger, nullable=False),
+    Column("gid", BigInteger, nullable=False),
+    Column("user_name", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("env_ref", Text, nullable=False),
+    Column("asked_gpus", Integer, nullable=False),
+    Column("asked_cpus", Integer, nullable=False),
+    Column("asked_mem_bytes", BigInteger, nullable=False),
+    Column("asked_priority", Integer, nullable=False),
+    Column("asked_hold", Boolean, nullable=False),
+    Column("limit_s", Double),
+    Column("grace_s", Double, nullable=False),
+    Column("after", Text, nullable=False),
+    Column("log_path", Text),
+    Column("requeue", Boolean, nullable=False),
+    # Where it stands.
+    Column("state", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("held", Boolean, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("gpus", Text, nullable=False),
+    Column("submitted_at", Double, nullable=False),
+    Column("queued_at", Double, nullable=False),
+    Column("started_at", Double),
+    Column("ended_at", Double),
+    Column("run_s", Double),
+    Column("pid", BigInteger),
+    Column("exit_code", Integer),
+    Column("signal", Integer),
+    Column("cause", Text),
+    Column("simulated", Boolean, nullable=False),
+    Column("reported", Text, nullable=False),
+    # The few unfinished jobs are found without touching the many ended ones.
+    Index("job_state", "state", "id"),
+    Index("job_user_name", "user_name", "id"),
+    Index("job_ended_at", "ended_at"),
+    # An id that a user has seen never comes back for another job.
+    sqlite_autoincrement=True,
+)
+
+#: Which job holds which GPU now; its key is the last guard against giving one GPU to two jobs.
+allocation = Table(
+    "allocation",
+    metadata,
+    Column("node", Text, primary_key=True),
+    Column("gpu", Integer, primary_key=True, autoincrement=False),
+    Column("job_id", BigInteger, ForeignKey("job.id"), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("node", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("uid", BigInteger, nullable=False),
+    Column("user_name", Text, nullable=False),
+    Column("via", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("job_id", BigInteger),
+    Column("detail", Text, nullable=False),
+    Index("audit_job_id", "job_id"),
+    Index("audit_at", "at"),
+    sqlite_autoincrement=True,
+)
+
+gpu = Table(
+    "gpu",
+    metadata,
+    Column("node", Text, primary_key=True),
+    Column("gpu", Integer, primary_key=True, autoincrement=False),
+    Column("uuid", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("pci_bus_id", Text),
+    Column("minor", Integer),
+    Column("numa_node", Integer),
+    Column("mem_total_bytes", BigInteger),
+    Column("power_limit_w", Double),
+    Column("simulated", Boolean, nullable=False),
+    Column("first_seen_at", Double, nullable=False),
+    Column("last_seen_at", Double, nullable=False),
+)
+
+gpu_mark = Table(
+    "gpu_mark",
+    metadata,
+    Column("node", Text, primary_key=True),
+    Column("gpu", Integer, primary_key=True, autoincrement=False),
+    Column("drained", Text),
+    Column("drained_by", Text),
+    Column("drained_at", Double),
+)
+
+#: Where each GPU's energy meter stands; measured_mj is the sum of all that was ever booked for the GPU.
+meter = Table(
+    "meter",
+    metadata,
+    Column("node", Text, primary_key=True),
+    Column("gpu", Integer, primary_key=True, autoincrement=False),
+    Column("uuid", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("counter_mj", BigInteger),
+    Column("measured_mj", BigInteger, nullable=False),
+)
+
+#: The ledger: sum(energy_mj) of a GPU equals its meter.measured_mj, always; job 0 is idle.
+energy = Table(
+    "energy",
+    metadata,
+    Column("node", Text, primary_key=True),
+    Column("gpu", Integer, primary_key=True, autoincrement=False),
+    Column("hour", BigInteger, primary_key=True, autoincrement=False),
+    Column("job_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("energy_mj", BigInteger, nullable=False),
+    Column("held_s", Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+usage = Table(
+    "usage",
+    metadata,
+    Column("job_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("node", Text, nullable=False),
+    Column("energy_mj", BigInteger, nullable=False),
+    Column("gpu_s", Double, nullable=False),
+    Column("util_s", Double, nullable=False),
+    Column("sampled_s", Double, nullable=False),
+    Column("mem_peak_bytes", BigInteger),
+    Column("method", Text),
+)
+
+anomaly = Table(
+    "anomaly",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("node", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Column("job_id", BigInteger),
+    Column("gpu", Integer),
+    Column("raised_at", Double, nullable=False),
+    Column("cleared_at", Double),
+    Column("acked_by", Text),
+    Column("acked_at", Double),
+    # The same finding is open once, even when the answer to its first raising was lost.
+    Index(
+        "anomaly_open",
+        "node",
+        "rule",
+        "subject",
+        unique=True,
+        sqlite_where=text("cleared_at IS NULL"),
+        postgresql_where=text("cleared_at IS NULL"),
+    ),
+    Index("anomaly_raised_at", "raised_at"),
+    Index("anomaly_job_id", "job_id"),
+    sqlite_autoincrement=True,
+)
+
+report = Table(
+    "report",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("node", Text, nullable=False),
+    Column("job_id", BigInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("step", BigInteger),
+    Column("reported", Text, nullable=False),
+    Index("report_job_id", "job_id", "id"),
+    Index("report_at", "at"),
+)
+
+token = Table(
+    "token",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("node", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("uid", BigInteger, nullable=False),
+    Column("gid", BigInteger, nullable=False),
+    Column("user_name", Text, nullable=False),
+    Column("operator", Boolean, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+
+#: How far each series of samples is folded: everything before `until` is done.
+rolled_up = Table(
+    "rolled_up",
+    metadata,
+    Column("node", Text, primary_key=True),
+    Column("series", Text, primary_key=True),
+    Column("bucket_s", SmallInteger, primary_key=True, autoincrement=False),
+    Column("until", BigInteger, nullable=False),
+)

@@ -1,0 +1,251 @@
+"""The Store of core.ports on a SQL database: every method is one transaction, or one short read."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import DBAPIError
+
+from dcdaemon.core.anomaly import Anomaly, Finding
+from dcdaemon.core.energy import Metered
+from dcdaemon.core.errors import StoreUnavailable
+from dcdaemon.core.gpu import GpuInfo
+from dcdaemon.core.job import Job, JobSpec, JobState, Usage
+from dcdaemon.core.ports import (
+    Actor,
+    AuditRow,
+    EnergyRow,
+    GpuMark,
+    JobChange,
+    JobQuery,
+    MeterState,
+    Report,
+    StoreFacts,
+    UsageDelta,
+)
+from dcdaemon.core.samples import GpuSample, HostReading
+from dcdaemon.store import anomalies, audit, gpus, jobs, ledger, records, samples
+from dcdaemon.store.database import Database, choose_database
+from dcdaemon.store.faults import unavailable
+from dcdaemon.store.retention import Retention, expired
+from dcdaemon.store.revision import bring_up_to_date, stored_revision
+from dcdaemon.store.roll_up import fold_slice
+from dcdaemon.store.samples import SampleBuffer, Sweep
+from dcdaemon.store.schema import job
+from dcdaemon.store.series import SERIES
+from dcdaemon.store.write_lane import WriteLane
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+_COUNT = select(func.count()).select_from(job)
+
+
+def open_store(
+    url: str,
+    node: str,
+    retention: Retention | None = None,
+    *,
+    busy_timeout_s: float = 5.0,
+    buffered_sweeps: int = 720,
+) -> "SqlStore":
+    """Open the database behind the URL, made or migrated first where needed.
+
+    Raise BadConfig for a URL that names none, StoreUnavailable for one that cannot be used.
+    """
+    database = choose_database(url, busy_timeout_s)
+    try:
+        bring_up_to_date(database, url)
+    except DBAPIError as error:
+        raise unavailable(error, database.name) or error from error
+    return SqlStore(database, node, retention or Retention(), SampleBuffer(buffered_sweeps))
+
+
+class SqlStore:
+    """One node's view of the database; safe to use from any thread."""
+
+    def __init__(self, database: Database, node: str, retention: Retention, buffer: SampleBuffer) -> None:
+        self.node = node
+        self._database = database
+        self._retention = retention
+        self._buffer = buffer
+        ledger_turn, self._samples_turn = database.turns()
+        self._ledger = WriteLane(database, ledger_turn, durable=True)
+        self._samples = WriteLane(database, self._samples_turn, durable=False)
+
+    def _read(self, work: Callable[[Connection], T]) -> T:
+        try:
+            with self._database.reader.connect() as connection:
+                return work(connection)
+        except DBAPIError as error:
+            raise unavailable(error, self._database.name) or error from error
+
+    def submit(self, specs: Sequence[JobSpec], at: float, actor: Actor) -> list[Job]:
+        """Store new waiting jobs in one transaction and return them with their ids, in order."""
+        return self._ledger.run(lambda connection: jobs.submit(connection, specs, self.node, at, actor))
+
+    def save(self, changes: Sequence[JobChange]) -> list[Job | None]:
+        """Apply each change on its own in one durable commit; None where it came too late."""
+        return self._ledger.run(lambda connection: jobs.save(connection, changes))
+
+    def job(self, job_id: int) -> Job | None:
+        """Return one job, or None."""
+        return self._read(lambda connection: jobs.find_one(connection, job_id))
+
+    def jobs(self, query: JobQuery) -> list[Job]:
+        """Return the jobs that match."""
+        return self._read(lambda connection: jobs.find(connection, query))
+
+    def states(self, job_ids: Iterable[int]) -> dict[int, JobState]:
+        """Return the state of each known id."""
+        return self._read(lambda connection: jobs.states(connection, job_ids))
+
+    def env_refs(self, ended_since: float) -> set[str]:
+        """Return the environments of all jobs that are unfinished or ended since then."""
+        return self._read(lambda connection: jobs.env_refs(connection, ended_since))
+
+    def book(self, metered: Sequence[Metered], usage: Sequence[UsageDelta]) -> None:
+        """Add measured energy and usage to the ledger, and move the meters, in one durable transaction."""
+        if metered or usage:
+            self._ledger.run(lambda connection: ledger.book(connection, self.node, metered, usage))
+
+    def meters(self) -> list[MeterState]:
+        """Return where each meter of this node stood."""
+        return self._read(lambda connection: ledger.meters(connection, self.node))
+
+    def usage(self, job_ids: Iterable[int]) -> dict[int, Usage]:
+        """Return the usage of each job that has any."""
+        return self._read(lambda connection: ledger.usage_of(connection, job_ids))
+
+    def energy(self, by: str, since: float | None) -> list[EnergyRow]:
+        """Sum booked energy by user, job, gpu or day, largest first; raise BadInput for anything else."""
+        return self._read(lambda connection: ledger.energy_by(connection, self.node, by, since))
+
+    def record(self, gpus: Sequence[GpuSample], host: HostReading | None) -> None:
+        """Keep samples in memory until the next flush."""
+        self._buffer.add(Sweep(tuple(gpus), host))
+
+    def flush_samples(self) -> None:
+        """Write the buffered samples now; they stay buffered when StoreUnavailable is raised."""
+        sweeps = self._buffer.take()
+        try:
+            if sweeps:
+                self._samples.run(lambda connection: samples.write(connection, self.node, sweeps))
+        except BaseException:
+            self._buffer.put_back(sweeps)
+            raise
+        self._database.checkpoint(self._samples_turn)
+
+    def gpu_samples(self, gpu: int, since: float, until: float) -> list[GpuSample]:
+        """Return the stored samples of one GPU, oldest first."""
+        return self._read(lambda connection: samples.gpu_samples(connection, self.node, gpu, since, until))
+
+    def save_gpus(self, infos: Sequence[GpuInfo], at: float) -> None:
+        """Remember the GPUs of this node."""
+        self._ledger.run(lambda connection: gpus.save_gpus(connection, self.node, infos, at))
+
+    def marks(self) -> list[GpuMark]:
+        """Return the operator's marks on GPUs of this node."""
+        return self._read(lambda connection: gpus.marks(connection, self.node))
+
+    def mark(self, mark: GpuMark, at: float, actor: Actor) -> None:
+        """Drain a GPU in the actor's name, or restore it when the mark says nothing."""
+        self._ledger.run(lambda connection: gpus.set_mark(connection, self.node, mark, at, actor))
+
+    def raise_anomalies(
+        self, findings: Sequence[Finding], at: float, *, momentary: bool = False
+    ) -> list[Anomaly]:
+        """Store new anomalies and return them; one that is open already is left as it is."""
+        if not findings:
+            return []
+        return self._ledger.run(
+            lambda connection: anomalies.raise_all(connection, self.node, findings, at, momentary=momentary)
+        )
+
+    def clear_anomalies(self, ids: Sequence[int], at: float) -> None:
+        """Close anomalies whose rule no longer finds them."""
+        if ids:
+            self._ledger.run(lambda connection: anomalies.clear(connection, ids, at))
+
+    def anomalies(
+        self, *, since: float | None = None, open_only: bool = False, job_id: int | None = None
+    ) -> list[Anomaly]:
+        """Return anomalies, newest first."""
+        return self._read(partial(anomalies.find, since=since, open_only=open_only, job_id=job_id))
+
+    def acknowledge(self, anomaly_id: int, at: float, actor: Actor) -> bool:
+        """Note that somebody has seen it; False when there is no such anomaly."""
+        return self._ledger.run(
+            lambda connection: anomalies.acknowledge(connection, self.node, anomaly_id, at, actor)
+        )
+
+    def add_reports(self, reports: Sequence[Report]) -> None:
+        """Keep what jobs reported."""
+        if reports:
+            self._ledger.run(lambda connection: records.add_reports(connection, self.node, reports))
+
+    def reports(self, job_id: int) -> list[Report]:
+        """Return what one job reported, oldest first."""
+        return self._read(lambda connection: records.reports_of(connection, job_id))
+
+    def audit(self, since: float | None = None, job_id: int | None = None) -> list[AuditRow]:
+        """Return the audit rows, oldest first."""
+        return self._read(lambda connection: audit.audit_rows(connection, since, job_id))
+
+    def add_token(self, token_hash: str, actor: Actor, name: str, at: float) -> None:
+        """Remember the SHA-256 of a token and whom it stands for."""
+        self._ledger.run(
+            lambda connection: records.add_token(connection, self.node, token_hash, actor, name, at)
+        )
+
+    def token_owner(self, token_hash: str) -> Actor | None:
+        """Return whom a token stands for."""
+        return self._read(lambda connection: records.token_owner(connection, token_hash))
+
+    def roll_up(self, now: float) -> int:
+        """Fold closed minutes and hours of samples; idempotent; return rows written."""
+        return sum(
+            self._run_slices(partial(fold_slice, node=self.node, series=series, bucket_s=bucket_s, now=now))
+            for series in SERIES
+            for bucket_s in series.folded
+        )
+
+    def prune(self, now: float) -> int:
+        """Delete samples, anomalies and reports past their retention, in slices; return rows deleted."""
+        self.roll_up(now)
+        return sum(
+            self._run_slices(delete_slice) for delete_slice in expired(self.node, self._retention, now)
+        )
+
+    def _run_slices(self, work: Callable[[Connection], int | None]) -> int:
+        rows = 0
+        while (done := self._samples.run(work)) is not None:
+            rows += done
+        return rows
+
+    def backup(self, path: Path) -> None:
+        """Write a consistent copy to a new file while work goes on; raise Refused on PostgreSQL."""
+        self._database.backup(path)
+
+    def facts(self) -> StoreFacts:
+        """Describe the database."""
+        return StoreFacts(
+            url=self._database.name,
+            dialect=self._database.dialect,
+            schema=stored_revision(self._database),
+            size_bytes=self._database.size_bytes(),
+            jobs=self._read(lambda connection: connection.execute(_COUNT).scalar_one()),
+            samples_dropped=self._buffer.dropped,
+        )
+
+    def close(self) -> None:
+        """Write what is buffered and let go of the connections; samples that cannot be written are lost."""
+        try:
+            self.flush_samples()
+        except StoreUnavailable as error:
+            log.warning("samples lost at close", extra={"action": "samples_lost", "why": error.message})
+        self._ledger.close()
+        self._samples.close()
+        self._database.close()

@@ -1,0 +1,191 @@
+"""What the migrations make equals schema.py, on both databases; databases of released versions open."""
+
+import contextlib
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+import dcdaemon.store
+from dcdaemon.core.errors import StoreUnavailable
+from dcdaemon.core.job import JobSpec, JobState
+from dcdaemon.core.ports import Actor, EnergyRow, GpuMark, JobQuery
+from dcdaemon.store import revision
+from dcdaemon.store.revision import HEAD, REVISIONS
+from dcdaemon.store.schema import metadata
+from dcdaemon.store.sql_store import open_store
+
+MIGRATIONS = Path(dcdaemon.store.__file__).parent / "migrations"
+DATABASES = Path(__file__).parents[1] / "fixtures" / "databases"
+ADA = Actor(uid=1001, gid=100, user="ada")
+
+
+@pytest.fixture
+def migrated_sqlite(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path}/dcdaemon.db"
+    open_store(url, "n1").close()
+    return url
+
+
+def structure(connection: sa.Connection) -> dict[str, Any]:
+    """Tell everything a database knows of its tables but the numbers it gave to them."""
+    found = sa.inspect(connection)
+    return {
+        table: {
+            "columns": [
+                (column["name"], str(column["type"]), column["nullable"], column.get("default"))
+                for column in found.get_columns(table)
+            ],
+            "key": found.get_pk_constraint(table)["constrained_columns"],
+            "foreign": [key["constrained_columns"] for key in found.get_foreign_keys(table)],
+            "indexes": sorted(
+                (index["name"], index["column_names"], index["unique"]) for index in found.get_indexes(table)
+            ),
+        }
+        for table in found.get_table_names()
+        if table != "alembic_version"
+    }  # fmt: skip
+
+
+def differences(connection: sa.Connection) -> list[Any]:
+    return compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata)
+
+
+def test_migrated_sqlite_is_the_schema_to_the_letter(migrated_sqlite: str, tmp_path: Path) -> None:
+    fresh = f"sqlite:///{tmp_path}/fresh.db"
+    metadata.create_all(sa.create_engine(fresh, poolclass=sa.NullPool))
+
+    def statements(url: str) -> set[str]:
+        with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as raw:
+            rows = raw.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+        return {" ".join(sql.split()) for (sql,) in rows if "alembic_version" not in sql}
+
+    assert statements(migrated_sqlite) == statements(fresh)
+    with sa.create_engine(migrated_sqlite, poolclass=sa.NullPool).connect() as connection:
+        assert differences(connection) == []
+
+
+@pytest.fixture
+def _two_schemas(postgres_url: str) -> Iterator[None]:
+    engine = sa.create_engine(postgres_url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE SCHEMA dcd_fresh"))
+    yield
+    with engine.begin() as connection:
+        connection.execute(sa.text("DROP SCHEMA dcd_fresh CASCADE"))
+
+
+@pytest.mark.usefixtures("_two_schemas")
+def test_migrated_postgresql_is_the_schema(postgres_url: str) -> None:
+    open_store(postgres_url, "n1").close()
+    engine = sa.create_engine(postgres_url, poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        assert differences(connection) == []
+        migrated = structure(connection)
+    with engine.connect() as connection, connection.begin():
+        connection.execute(sa.text("SET LOCAL search_path TO dcd_fresh"))
+        metadata.create_all(connection)
+        assert structure(connection) == migrated
+        connection.rollback()
+
+
+def test_the_program_knows_the_newest_migration() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    scripts = ScriptDirectory.from_config(config)
+    assert scripts.get_heads() == [HEAD]
+    assert [script.revision for script in scripts.walk_revisions()] == list(reversed(REVISIONS))
+
+
+def test_an_up_to_date_database_starts_no_child(
+    migrated_sqlite: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("a child was started")
+
+    monkeypatch.setattr(revision.subprocess, "run", refuse)
+    open_store(migrated_sqlite, "n1").close()
+
+
+def test_a_database_of_a_newer_version_is_left_alone(migrated_sqlite: str) -> None:
+    path = migrated_sqlite.removeprefix("sqlite:///")
+    with contextlib.closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("UPDATE alembic_version SET version_num = '0099'")
+    with pytest.raises(StoreUnavailable, match=f"has schema 0099, this program knows {HEAD}") as caught:
+        open_store(migrated_sqlite, "n1")
+    assert caught.value.hint == "it was written by a newer version: install that one"
+
+
+def test_a_failed_migration_changes_nothing_and_says_why(tmp_path: Path) -> None:
+    path = tmp_path / "dcdaemon.db"
+    with contextlib.closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("CREATE TABLE token (somebody TEXT)")
+    with pytest.raises(StoreUnavailable, match=r"cannot be brought to schema 0001: .*token already exists"):
+        open_store(f"sqlite:///{path}", "n1")
+    with contextlib.closing(sqlite3.connect(path)) as raw:
+        assert raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall() == [("token",)]
+
+
+def test_many_nodes_may_start_on_one_empty_server(postgres_url: str) -> None:
+    engine = sa.create_engine(postgres_url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        metadata.drop_all(connection)
+        connection.execute(sa.text("DROP TABLE IF EXISTS alembic_version"))
+
+    def start(_: int) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "dcdaemon.store.migrate", "-"]
+        return subprocess.run(command, input=postgres_url, capture_output=True, text=True, check=False)
+
+    with ThreadPoolExecutor(3) as threads:
+        done = list(threads.map(start, range(3)))
+    assert [child.returncode for child in done] == [0, 0, 0], [child.stderr for child in done]
+    open_store(postgres_url, "n1").close()
+
+
+def test_the_daemon_never_loads_alembic() -> None:
+    program = (
+        "import sys, dcdaemon.store.sql_store; print([name for name in sys.modules if 'alembic' in name])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_new_file_is_not_for_everybody(migrated_sqlite: str) -> None:
+    assert Path(migrated_sqlite.removeprefix("sqlite:///")).stat().st_mode & 0o7 == 0
+
+
+@pytest.mark.parametrize("version", ["0.1.0"])
+def test_a_database_of_a_released_version_opens(version: str, tmp_path: Path) -> None:
+    path = tmp_path / "dcdaemon.db"
+    shutil.copy(DATABASES / f"dcdaemon-{version}.db", path)
+    store = open_store(f"sqlite:///{path}", "n1")
+    waiting, running, ended = store.jobs(JobQuery())
+    assert (waiting.state, waiting.held, waiting.spec.after) == (JobState.WAITING, True, (1,))
+    assert (running.state, running.gpus, running.pid) == (JobState.RUNNING, (0, 1), 4242)
+    assert (ended.state, ended.exit_code, ended.reported) == (
+        JobState.SUCCEEDED,
+        0,
+        {"accuracy": 0.97, "epoch": 3},
+    )
+    assert ended.spec.argv == ("python", "train.py", "--näme", "x y")
+    assert store.energy("user", None) == [EnergyRow("ada", 1_200_000, 60.0), EnergyRow("idle", 300_000, 30.0)]
+    assert store.usage([1])[1].gpu_util_ratio == 0.75
+    assert store.marks() == [GpuMark(3, "fan", "ada", 1_760_000_000.0)]
+    assert [sample.power_w for sample in store.gpu_samples(0, 0, 2e9)] == [310.5]
+    assert [anomaly.finding.evidence for anomaly in store.anomalies()] == [{"mean_ratio": 0.01}]
+    assert [line.values for line in store.reports(1)] == [{"accuracy": 0.97, "epoch": 3}]
+    assert store.token_owner("ab" * 32) == Actor(1001, 100, "ada", operator=False, via="token")
+    (job,) = store.submit([JobSpec(("x",), "/", 1, 1, "u", "x", "e")], 1.0, ADA)
+    assert job.id == 4
+    store.close()

@@ -15,6 +15,7 @@ from dcdaemon.config.load import Loaded
 from dcdaemon.config.model import Config
 from dcdaemon.control.board import Board, DaemonFacts
 from dcdaemon.control.book import Book
+from dcdaemon.control.daily import daily_report
 from dcdaemon.control.desk import Desk, Rules
 from dcdaemon.control.finish import load
 from dcdaemon.control.reports import ReportReader
@@ -76,7 +77,7 @@ class Daemon:
         )  # fmt: skip
         self.changes = Changes()
         self.ticker = Ticker(stop.failed)
-        self.calendar = make_calendar(config, self.store, self.envs)
+        self.calendar = make_calendar(config, self.desk, self.envs)
         self.api: ApiServer | None = None
         self._door: Path | None = None
         self._add_duties(simulated=gpus_simulated > 0)
@@ -106,7 +107,7 @@ class Daemon:
         self.conductor.start(self.desk)
         self.ticker.start()
         self.calendar.start()
-        self.api = ApiServer(self.desk, self.changes, __version__, sockets)
+        self.api = ApiServer(self.desk, self.changes, __version__, sockets, self._stop.failed)
         self.api.start()
 
     def close(self) -> None:
@@ -174,17 +175,24 @@ def capacity(config: Config) -> tuple[int, int]:
     return cpus, memory
 
 
-def make_calendar(config: Config, store: Store, envs: EnvFiles) -> Calendar:
-    """Return the calendar work: roll-up each minute, retention each hour, a backup each day where one is asked for."""
+def make_calendar(config: Config, desk: Desk, envs: EnvFiles) -> Calendar:
+    """Return the calendar work: roll-up each minute, retention each hour, report and (where asked) backup each day."""
+    store = desk.store
     clock = SystemClock()
     calendar = Calendar()
     calendar.add(CalendarJob("roll-up", "*", "*", lambda: store.roll_up(clock.now())))
     calendar.add(CalendarJob("retention", "17", "*", lambda: forget_old(store, envs, clock.now())))
+    calendar.add(CalendarJob("report", "5", "0", lambda: report_day(desk)))
     if config.storage.backup_dir:
         hour, minute = config.storage.backup_at.split(":")
         place = Path(config.storage.backup_dir)
         calendar.add(CalendarJob("backup", minute, hour, lambda: back_up(store, place, clock.now())))
     return calendar
+
+
+def report_day(desk: Desk) -> None:
+    """Write the report of the last 24 hours to the log."""
+    log.info("the last 24 hours: %s", daily_report(desk), extra={"action": "daily_report"})
 
 
 def forget_old(store: Store, envs: EnvFiles, now: float) -> None:

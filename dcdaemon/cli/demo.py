@@ -24,8 +24,10 @@ from dcdaemon.core.units import format_duration, format_energy
 
 Document = dict[str, Any]
 _START_WITHIN_S = 30.0
+_END_WITHIN_S = 10.0
 _AT_MOST_S = 1500.0
 _SIMULATED = 8
+_ROOMY = 96  # columns that the ledger takes at its widest
 
 
 def main() -> int:
@@ -40,6 +42,7 @@ def main() -> int:
         else f"dcdaemon demo on {_SIMULATED} SIMULATED H100 GPUs (no NVIDIA driver here): "
         "their load follows the jobs' real processes"
     )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with tempfile.TemporaryDirectory(prefix="dcd-demo-") as directory:
         try:
             with running_daemon(Path(directory), simulate=0 if real else _SIMULATED) as client:
@@ -47,6 +50,9 @@ def main() -> int:
         except DcdError as error:
             console.print(f"error: {error.message}\nhint: {error.hint or '-'}")
             return error.exit_code
+        except KeyboardInterrupt:
+            console.print("interrupted: the jobs were ended, nothing is left")
+            return 128 + signal.SIGINT
 
 
 def driver_answers() -> bool:
@@ -76,16 +82,34 @@ def running_daemon(directory: Path, simulate: int) -> Iterator[Client]:
     }
     log = (directory / "daemon.log").open("wb")
     command = [sys.executable, "-m", "dcdaemon", "daemon", "run"]
-    with log, subprocess.Popen(command, env={**os.environ, **settings}, stdout=log, stderr=log) as daemon:
+    # In a session of its own: Ctrl-C is for the demo, which needs the daemon to end the jobs.
+    with (
+        log,
+        subprocess.Popen(
+            command, env={**os.environ, **settings}, stdout=log, stderr=log, start_new_session=True
+        ) as daemon,
+    ):
         client = Client(f"unix://{directory}/dcd.sock")
         try:
             _wait_for(client, daemon, directory / "daemon.log")
             yield client
         finally:
+            with contextlib.suppress(DcdError):  # a daemon that died has been told about already
+                end_jobs(client)
             daemon.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 daemon.wait(15)
             daemon.kill()
+
+
+def end_jobs(client: Client) -> None:
+    """End what still runs or waits: jobs outlive their daemon, and a demo must leave nothing."""
+    ids = [str(job["id"]) for job in client.get("/v1/jobs")["jobs"]]
+    if ids:
+        client.post("/v1/jobs/cancel", {"select": ids, "signal": "KILL"})
+    deadline = time.monotonic() + _END_WITHIN_S
+    while client.get("/v1/jobs")["jobs"] and time.monotonic() < deadline:
+        time.sleep(0.1)
 
 
 def _wait_for(client: Client, daemon: subprocess.Popen[bytes], log: Path) -> None:
@@ -107,11 +131,11 @@ def conduct(console: Console, client: Client, directory: Path) -> int:
     console.print(f"{len(gpus)} x {gpus[0]['name']}, {os.cpu_count()} CPU cores; the jobs are real PyTorch trainings\n")
     jobs = {job.name: job for job in JOBS if job.gpus <= len(gpus)}
     queue(client, list(jobs.values()), directory)
-    watch(console, client)
+    watch(console, client, jobs)
     time.sleep(6)  # one more round of the anomaly watch and of the ledger
     ended = client.get("/v1/history")["jobs"]
     anomalies = client.get("/v1/anomalies")["anomalies"]
-    console.print(ledger(ended, anomalies, jobs))
+    console.print(ledger(ended, anomalies, jobs, narrow=console.width < _ROOMY))
     console.print(energy(client.get("/v1/energy", {"by": "user"})))
     faults = judge(ended, anomalies, jobs)
     console.print(f"\n{len(ended)} jobs in {format_duration(time.monotonic() - started_s)}; ", end="")
@@ -120,7 +144,8 @@ def conduct(console: Console, client: Client, directory: Path) -> int:
 
 
 def queue(client: Client, jobs: list[DemoJob], directory: Path) -> None:
-    """Submit all jobs in one request, each with its own directory."""
+    """Submit all jobs in one request, each with its own directory; PyTorch and CUDA keep their caches there, too."""
+    env = {**os.environ, "TMPDIR": str(directory), "CUDA_CACHE_PATH": str(directory / "cuda")}
     bodies = []
     for job in jobs:
         place = directory / job.name
@@ -129,16 +154,17 @@ def queue(client: Client, jobs: list[DemoJob], directory: Path) -> None:
             {"argv": [sys.executable, *job.argv], "cwd": str(place), "name": job.name, "gpus": job.gpus,
              "cpus": job.cpus, "limit_s": job.limit_s}
         )  # fmt: skip
-    client.post("/v1/jobs", {"jobs": bodies, "env": dict(os.environ)})
+    client.post("/v1/jobs", {"jobs": bodies, "env": env})
 
 
-def watch(console: Console, client: Client) -> None:
+def watch(console: Console, client: Client, jobs: dict[str, DemoJob]) -> None:
     """Show the queue until nothing is left: a live table on a terminal, else one line per change."""
     deadline = time.monotonic() + _AT_MOST_S
     if console.is_terminal:
+        hint = Text(f"DCD_URL={client.address.url} .venv/bin/dcd why 8", style="dim")
         with Live(console=console, refresh_per_second=2, transient=True) as live:
             while (document := client.get("/v1/jobs", {"all": "true"}))["jobs"] and not _over(document, deadline):
-                live.update(Group(progress(document), Text("what waits says why; dcd why tells more", style="dim")))
+                live.update(Group(progress(document, jobs), hint))
                 time.sleep(0.5)
         return
     said: dict[int, str] = {}
@@ -161,28 +187,32 @@ def _say(console: Console, document: Document, said: dict[int, str]) -> None:
             console.print(f"  job {job['id']} {job['name']}: {words}{where}")
 
 
-def progress(document: Document) -> Table:
+def progress(document: Document, jobs: dict[str, DemoJob]) -> Table:
     """Return the queue as a table: what each job does now and what it last reported."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("ID", "NAME", "STATE", "GPUS", "TIME", "LAST REPORT"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=name != "LAST REPORT")
     for job in sorted(document["jobs"], key=lambda job: job["id"]):
-        note = _values(job["reported"]) if job["started_at"] else (job["reason"] or {}).get("short", "")
+        note = _values(_result_first(job, jobs)) if job["started_at"] else (job["reason"] or {}).get("short", "")
         gpus = ",".join(map(str, job["gpus"])) or "-"
-        table.add_row(str(job["id"]), job["name"], job["state"], gpus, format_duration(job["run_s"]), note)
+        last = Text(note, no_wrap=True, overflow="ellipsis")
+        table.add_row(str(job["id"]), job["name"], job["state"], gpus, format_duration(job["run_s"]), last)
     return table
 
 
-def ledger(ended: list[Document], anomalies: list[Document], jobs: dict[str, DemoJob]) -> Table:
-    """Return what each job cost, came to and was found to do."""
-    table = Table(title="ledger", title_justify="left", box=None, header_style="bold", pad_edge=False)
+def ledger(ended: list[Document], anomalies: list[Document], jobs: dict[str, DemoJob], *, narrow: bool) -> Table:
+    """Return what each job cost, came to and was found to do; narrow fits 80 columns."""
+    table = Table(
+        title="ledger", title_justify="left", box=None, header_style="bold", pad_edge=False, collapse_padding=narrow
+    )
     for name in ("ID", "NAME", "WAIT", "RUN", "GPUS", "LOAD", "ENERGY", "EXIT", "REPORTED", "FOUND ODD"):
-        table.add_column(name, justify="right" if name in {"ID", "WAIT", "RUN", "LOAD", "ENERGY", "EXIT"} else "left")
+        right = name in {"ID", "WAIT", "RUN", "LOAD", "ENERGY", "EXIT"}
+        # Only a name may be cut: every figure is what the demo is for.
+        table.add_column(name, justify="right" if right else "left", no_wrap=name != "NAME", overflow="ellipsis")
     for job in sorted(ended, key=lambda job: job["id"]):
         load = "-" if job["gpu_util_ratio"] is None else f"{job['gpu_util_ratio']:.0%}"
         energy_mj = None if job["energy_j"] is None else round(job["energy_j"] * 1000)
-        wanted = jobs[job["name"]].result
-        reported = {wanted: job["reported"][wanted]} if wanted in job["reported"] else job["reported"]
+        reported = dict(list(_result_first(job, jobs).items())[:1])
         table.add_row(
             str(job["id"]), job["name"], format_duration(job["wait_s"]), format_duration(job["run_s"]),
             ",".join(map(str, job["gpus"])), load, format_energy(energy_mj), str(job["exit_code"]), _values(reported),
@@ -193,10 +223,10 @@ def ledger(ended: list[Document], anomalies: list[Document], jobs: dict[str, Dem
 
 def energy(document: Document) -> str:
     """Return the energy of all GPUs: what jobs used and what was idle, which add up to what was measured."""
-    parts = ", ".join(f"{row['key']} {format_energy(round(row['energy_j'] * 1000))}" for row in document["rows"])
-    total = format_energy(round(document["total"]["energy_j"] * 1000))
+    # In joules to the last millijoule: the reader shall see that the parts add up.
+    parts = " + ".join(f"{row['key']} {row['energy_j']:,.3f} J" for row in document["rows"])
     pretend = " (simulated)" if document["simulated"] else ""
-    return f"\nenergy of all GPUs: {total}{pretend} = {parts}"
+    return f"\nenergy of all GPUs: {document['total']['energy_j']:,.3f} J{pretend} = {parts}"
 
 
 def judge(ended: list[Document], anomalies: list[Document], jobs: dict[str, DemoJob]) -> list[str]:
@@ -218,6 +248,11 @@ def judge(ended: list[Document], anomalies: list[Document], jobs: dict[str, Demo
 
 def _found(job: Document, anomalies: list[Document]) -> set[str]:
     return {anomaly["rule"] for anomaly in anomalies if anomaly["job_id"] == job["id"]}
+
+
+def _result_first(job: Document, jobs: dict[str, DemoJob]) -> Document:
+    wanted, reported = jobs[job["name"]].result, job["reported"]
+    return {wanted: reported[wanted], **reported} if wanted in reported else dict(reported)
 
 
 def _values(reported: Document) -> str:

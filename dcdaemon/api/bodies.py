@@ -2,11 +2,22 @@
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from dcdaemon.control.submit import DEFAULT_PRIORITY, MAX_JOBS, Wish
 
+
+def _utf8(text: str) -> str:
+    """Refuse half characters, which JSON can name and no database keeps."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("not UTF-8 text") from None
+    return text
+
+
 Amount = Annotated[int, Field(ge=0, le=2**62)]
+Text = Annotated[str, AfterValidator(_utf8)]
 
 
 class _Strict(BaseModel):
@@ -16,17 +27,17 @@ class _Strict(BaseModel):
 class JobBody(_Strict):
     """One job as a client asks for it."""
 
-    argv: list[str] = Field(min_length=1)
-    cwd: str
-    name: str | None = None
+    argv: list[Text] = Field(min_length=1)
+    cwd: Text
+    name: Text | None = None
     gpus: Amount = 0
     cpus: Amount = 1
     mem_bytes: Amount = 0
     limit_s: float | None = None
     grace_s: float | None = None
     priority: int = DEFAULT_PRIORITY
-    after: list[str] = Field(default=[], max_length=1000)
-    log_path: str | None = None
+    after: list[Text] = Field(default=[], max_length=1000)
+    log_path: Text | None = None
     requeue: bool = False
     held: bool = False
 
@@ -48,13 +59,13 @@ class SubmitBody(_Strict):
 class ChangeBody(_Strict):
     """Which jobs a verb is for, and how to stop them."""
 
-    select: list[str] = Field(default=[], max_length=10_000)
-    name: str | None = None
-    signal: str = "TERM"
+    select: list[Text] = Field(default=[], max_length=10_000)
+    name: Text | None = None
+    signal: Text = "TERM"
     grace_s: float | None = Field(default=None, ge=0, le=86400)
 
 
 class DrainBody(_Strict):
     """Why a GPU is taken out."""
 
-    reason: str = Field(min_length=1, max_length=500)
+    reason: Text = Field(min_length=1, max_length=500)

@@ -1,6 +1,7 @@
 """Jobs over HTTP: submit, list, show, why, reports, and the verbs that change them."""
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Annotated
 
 from fastapi import APIRouter, Query, status
@@ -48,7 +49,7 @@ def get_jobs(  # noqa: PLR0913  each is one filter of the listing
     all: bool = False,  # noqa: A002  the word of the command line
 ) -> Document:
     """List jobs: the unfinished ones unless a filter says otherwise."""
-    ids = resolve(desk, actor, sel) if sel else ()
+    ids = resolve(desk, actor, sel) if sel else None
     wanted = Filter(ids, frozenset(parse_state(word) for word in state), user, name, since_s, limit, all_states=all)
     jobs, total = list_jobs(desk, wanted)
     return {
@@ -91,7 +92,7 @@ def timeline(desk: Desk, job: Job) -> list[Document]:
     for at, what in ((job.started_at, f"started, attempt {job.attempt}"), (job.ended_at, f"ended: {job.state}")):
         if at is not None:
             happened.append((at, what))
-    return [{"at": iso(at), "what": what} for at, what in sorted(happened)]
+    return [{"at": iso(at), "what": what} for at, what in sorted(happened, key=itemgetter(0))]
 
 
 @router.get("/jobs/{job_id}/why")

@@ -14,9 +14,9 @@ from dcdaemon.core.view import GpuBlock
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which jobs a listing is about."""
+    """Which jobs a listing is about; `ids` None when none were named, empty when those named are no jobs now."""
 
-    ids: tuple[int, ...]
+    ids: tuple[int, ...] | None
     states: frozenset[JobState]
     user: str | None
     name: str | None
@@ -27,10 +27,12 @@ class Filter:
 
 def list_jobs(desk: Desk, wanted: Filter) -> tuple[list[Job], int]:
     """Return the jobs that match, cut to the limit, and how many match in all where that is known."""
+    if wanted.ids == ():
+        return [], 0
     if wanted.ids or wanted.states or wanted.all_states or wanted.since_s is not None:
         since = None if wanted.since_s is None else desk.clock.now() - wanted.since_s
         query = JobQuery(
-            ids=wanted.ids, states=wanted.states, user=wanted.user, name=wanted.name,
+            ids=wanted.ids or (), states=wanted.states, user=wanted.user, name=wanted.name,
             submitted_since=since, limit=wanted.limit,
         )  # fmt: skip
         jobs = desk.store.jobs(query)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import weakref
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -13,15 +14,33 @@ from dcdaemon.api.changes import Changes
 from dcdaemon.api.identity import ActorOf, DeskOf
 from dcdaemon.control import change
 from dcdaemon.control.desk import Desk
-from dcdaemon.core.job import UNFINISHED, Job
+from dcdaemon.core.job import ACTIVE, Job
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
 _BLOCK = 64 * 1024
 _LOOK_AGAIN_S = 0.2
+#: A shim makes the log some milliseconds after it was launched.
+_OPEN_AGAIN_S = 0.02
 _KEEP_ALIVE_S = 15.0
 
 
-@router.get("/jobs/{job_id}/log")
+class _Log:
+    """An open log, closed with its last reference at the latest: a stream cut off before it began runs no `finally`."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.close = weakref.finalize(self, os.close, descriptor)
+
+    def read(self, offset: int) -> bytes:
+        """Return the next block."""
+        return os.pread(self._descriptor, _BLOCK, offset)
+
+    def start_of(self, lines: int | None) -> int:
+        """Return the offset where the last `lines` lines begin; None means all of them."""
+        return 0 if lines is None else last_lines(self._descriptor, lines)
+
+
+@router.get("/jobs/{job_id}/log", response_class=Response)
 async def get_log(  # noqa: PLR0913  each is one option of `dcd logs`
     request: Request,
     job_id: int,
@@ -29,64 +48,75 @@ async def get_log(  # noqa: PLR0913  each is one option of `dcd logs`
     actor: ActorOf,
     lines: Annotated[int | None, Query(ge=0, le=1_000_000)] = None,
     offset: Annotated[int | None, Query(ge=0)] = None,
-    attempt: int | None = None,
+    attempt: Annotated[int | None, Query(ge=1)] = None,
     *,
     follow: bool = False,
 ) -> Response:
     """Send a job's output as it was written; with follow, wait for the start and go on to the end."""
     job = await run_in_threadpool(change.find, desk, job_id)
     desk.check_rights(actor, job, "read the log of")
-    changes: Changes = request.app.state.changes
-    if follow:
-        job = await _started(desk, changes, job)
-    descriptor = await run_in_threadpool(desk.engine.open_log, job, attempt or job.attempt)
-    if descriptor is None:
+    if follow and attempt is None:
+        job = await _started(request, desk, job)
+    number = attempt or job.attempt
+    log = await _open(desk, job, number, follow=follow)
+    if log is None:
         return Response(b"", media_type="text/plain", headers={"X-Dcd-Offset": "0"})
-    begin = offset if offset is not None else _last_lines(descriptor, lines)
-    stream = _send(desk, descriptor, begin, job if follow else None)
+    begin = offset if offset is not None else await run_in_threadpool(log.start_of, lines)
+    stream = _send(desk, log, begin, (job.id, number) if follow else None)
     return StreamingResponse(stream, media_type="text/plain; charset=utf-8", headers={"X-Dcd-Offset": str(begin)})
 
 
-async def _started(desk: Desk, changes: Changes, job: Job) -> Job:
-    """Wait until the job has a log or will never have one."""
-    while True:
-        newest = desk.book.get(job.id)
-        if newest is None:
-            return await run_in_threadpool(change.find, desk, job.id)
-        if newest.started_at is not None and newest.pid is not None:
+async def _started(request: Request, desk: Desk, job: Job) -> Job:
+    """Wait until the job runs or never will."""
+    changes: Changes = request.app.state.changes
+    while (newest := desk.book.get(job.id)) is not None:
+        if newest.pid is not None or await request.is_disconnected():
             return newest
         await changes.next(_KEEP_ALIVE_S)
+    return await run_in_threadpool(change.find, desk, job.id)
 
 
-async def _send(desk: Desk, descriptor: int, begin: int, followed: Job | None) -> AsyncIterator[bytes]:
-    """Send what is there; while the job lives, look again; the order of the checks loses no last line."""
+async def _open(desk: Desk, job: Job, attempt: int, *, follow: bool) -> _Log | None:
+    """Open the log; a follower of an attempt that has just begun waits until there is one."""
+    while True:
+        over = not follow or _is_over(desk, job.id, attempt)
+        descriptor = await run_in_threadpool(desk.engine.open_log, job, attempt)
+        if descriptor is not None:
+            return _Log(descriptor)
+        if over:
+            return None
+        await asyncio.sleep(_OPEN_AGAIN_S)
+
+
+async def _send(desk: Desk, log: _Log, begin: int, followed: tuple[int, int] | None) -> AsyncIterator[bytes]:
+    """Send what is there; while the attempt lives, look again; the order of the checks loses no last line."""
     offset = begin
     try:
         while True:
-            over = followed is None or _is_over(desk, followed)
-            while block := os.pread(descriptor, _BLOCK, offset):
+            over = followed is None or _is_over(desk, *followed)
+            while block := log.read(offset):
                 offset += len(block)
                 yield block
             if over:
                 return
             await asyncio.sleep(_LOOK_AGAIN_S)
     finally:
-        os.close(descriptor)
+        log.close()
 
 
-def _is_over(desk: Desk, followed: Job) -> bool:
-    job = desk.book.get(followed.id)
-    return job is None or job.state not in UNFINISHED or job.attempt != followed.attempt
+def _is_over(desk: Desk, job_id: int, attempt: int) -> bool:
+    job = desk.book.get(job_id)
+    return job is None or job.state not in ACTIVE or job.attempt != attempt
 
 
-def _last_lines(descriptor: int, lines: int | None) -> int:
-    """Return the offset where the last `lines` lines begin; None means from the start."""
-    if lines is None:
-        return 0
+def last_lines(descriptor: int, lines: int) -> int:
+    """Return the offset where the last `lines` lines of a file begin; a part of a line at the end counts as one."""
     end = os.fstat(descriptor).st_size
-    position, wanted = end, lines + 1
-    if end and os.pread(descriptor, 1, end - 1) != b"\n":
-        wanted = lines
+    if lines == 0 or end == 0:
+        return end
+    position, wanted = end, lines
+    if os.pread(descriptor, 1, end - 1) == b"\n":
+        wanted += 1
     while position > 0:
         start = max(0, position - _BLOCK)
         block = os.pread(descriptor, position - start, start)

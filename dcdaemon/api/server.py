@@ -5,6 +5,7 @@ import logging
 import socket
 import stat
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import uvicorn
@@ -13,18 +14,26 @@ from dcdaemon.api.app import make_app
 from dcdaemon.api.changes import Changes
 from dcdaemon.api.identity import PeerProtocol
 from dcdaemon.control.desk import Desk
-from dcdaemon.core.errors import BadConfig, Refused
+from dcdaemon.core.errors import BadConfig, DcdError, Refused
 
 log = logging.getLogger(__name__)
 _START_WITHIN_S = 15.0
 
 
 class ApiServer:
-    """The HTTP door; `start` returns when it answers, `stop` when it is closed."""
+    """The HTTP door; `start` returns when it answers; `on_failure` is told when it falls shut before `stop`."""
 
-    def __init__(self, desk: Desk, changes: Changes, version: str, sockets: list[socket.socket]) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        changes: Changes,
+        version: str,
+        sockets: list[socket.socket],
+        on_failure: Callable[[str, BaseException], None],
+    ) -> None:
         self._changes = changes
         self._sockets = sockets
+        self._on_failure = on_failure
         config = uvicorn.Config(
             make_app(desk, changes, version), http=PeerProtocol, loop="asyncio", lifespan="off", ws="none",
             proxy_headers=False, forwarded_allow_ips="", server_header=False, log_config=None, access_log=False,
@@ -41,6 +50,8 @@ class ApiServer:
         self._ready.wait(_START_WITHIN_S)
         if self._failure is not None:
             raise self._failure
+        if not self._server.started:
+            raise DcdError("the API server did not start", "its log tells more")
 
     def stop(self) -> None:
         """Close the door; streams that are open end."""
@@ -58,11 +69,13 @@ class ApiServer:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  told to whoever started us, or to whoever stops the daemon
             self._failure = error
-            log.exception("the API server failed", extra={"action": "api_failed"})
         finally:
+            in_service = self._ready.is_set() and not self._server.should_exit
             self._ready.set()
+            if in_service:
+                self._on_failure("api", self._failure or RuntimeError("the server ended by itself"))
 
     async def _serve(self) -> None:
         self._changes.bind(asyncio.get_running_loop())

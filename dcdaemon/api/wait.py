@@ -1,5 +1,6 @@
 """Wait for jobs to end: one sleeping request per client, woken by changes, never a poll."""
 
+import asyncio
 import time
 from typing import Annotated
 
@@ -18,6 +19,8 @@ from dcdaemon.core.ports import JobQuery
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
 _LONGEST_NAP_S = 30.0
+_SETTLE_WITHIN_S = 3.0
+_LOOK_AGAIN_S = 0.05
 
 
 @router.get("/wait")
@@ -30,8 +33,12 @@ async def wait(  # noqa: PLR0913  each is one option of `dcd wait`
     timeout_s: Annotated[float | None, Query(ge=0)] = None,
     *,
     any: bool = False,  # noqa: A002  the word of the command line
+    settled: bool = False,
 ) -> Document:
-    """Answer when all of the jobs have ended, or one of them with `any`; `done` is false after the timeout."""
+    """Answer when all of the jobs have ended, or one of them with `any`; `done` is false after the timeout.
+
+    With `settled` also their last second of energy is in the ledger, where GPUs are read at all.
+    """
     ids = await run_in_threadpool(resolve, desk, actor, sel, name)
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     changes: Changes = request.app.state.changes
@@ -42,7 +49,18 @@ async def wait(  # noqa: PLR0913  each is one option of `dcd wait`
         await changes.next(left)
         if changes.closing:
             raise Unreachable("the daemon is being stopped; jobs go on", "ask again when it is back")
+    if settled and done:
+        await _settle(desk, ids)
     return await run_in_threadpool(_answer, desk, ids, done)
+
+
+async def _settle(desk: Desk, ids: tuple[int, ...]) -> None:
+    """Wait until the ledger has reached the end of these jobs, but not for GPUs that are not read any more."""
+    jobs = await run_in_threadpool(desk.store.jobs, JobQuery(ids=ids))
+    ends = [job.ended_at for job in jobs if job.gpus and job.ended_at is not None]
+    deadline = time.monotonic() + _SETTLE_WITHIN_S
+    while ends and desk.board.booked_until < max(ends) and time.monotonic() < deadline:
+        await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 def _done(desk: Desk, ids: tuple[int, ...], *, one_is_enough: bool) -> bool:

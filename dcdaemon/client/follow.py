@@ -44,14 +44,18 @@ def wait_for_jobs(
     selectors: Sequence[str],
     *,
     any_one: bool = False,
+    settled: bool = False,
     timeout_s: float | None = None,
     patience_s: float = PATIENCE_S,
 ) -> Document:
-    """Return when all (or any one) of the jobs have ended, or with `done` false after `timeout_s` seconds."""
+    """Return when all (or any one) of the jobs have ended, or with `done` false after `timeout_s` seconds.
+
+    With `settled` their energy is in the ledger, too, up to their last second.
+    """
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     while True:
         left_s = None if deadline is None else max(deadline - time.monotonic(), 0.0)
-        query = {"sel": list(selectors), "any": int(any_one), "timeout_s": left_s}
+        query = {"sel": list(selectors), "any": int(any_one), "settled": int(settled), "timeout_s": left_s}
         try:
             return client.get("/v1/wait", query, patient=True)
         except CutOff:

@@ -45,3 +45,5 @@ class Board:
     duties: tuple[DutyReport, ...] = ()
     foreign_ok: frozenset[str] = frozenset()
     marks: dict[int, GpuMark] | None = None
+    #: Up to when energy and use are in the ledger, epoch seconds.
+    booked_until: float = 0.0

@@ -43,7 +43,8 @@ def reconcile(desk: Desk, job_ids: Iterable[int], *, restart: bool = False) -> l
         changes += _changes(desk, job, outcome)
         if isinstance(outcome, Leftover):
             again.append(job)
-        if restart and isinstance(outcome, Alive) and job.state is JobState.STOPPING:
+        # A shim that died took its request along, and what it left would go on for ever.
+        if job.state is JobState.STOPPING and isinstance(outcome, (Alive, Leftover) if restart else Leftover):
             stop_again(desk, job)
     return again + _store(desk, changes)
 
@@ -54,7 +55,7 @@ def _changes(desk: Desk, job: Job, outcome: Outcome) -> list[JobChange]:
     after = _after(job, outcome, now)
     if after is None or after.state not in ENDED:
         return [] if after is None else [JobChange(job, after, now)]
-    ended = replace(after, reported={**job.reported, **desk.reports.collect(job)})
+    ended = replace(after, reported=desk.reports.collect(job) or job.reported)
     desk.reports.forget(job)
     if not _runs_again(desk, ended, outcome):
         return [JobChange(job, ended, now)]

@@ -1,5 +1,6 @@
 """What jobs report of their training: read from their files, stored by the line, the last values with the job."""
 
+import itertools
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -20,9 +21,10 @@ class _Place:
     values: Values = field(default_factory=dict)
 
     def add(self, reports: Iterable[Report], offset: int) -> None:
-        for name, value in (item for report in reports for item in report.values.items()):
-            if name in self.values or len(self.values) < MAX_QUANTITIES:
-                self.values[name] = value
+        for report in reports:
+            # The newest quantities first: what a training says last, its result, is what a table has room for.
+            merged = {**report.values, **{name: old for name, old in self.values.items() if name not in report.values}}
+            self.values = dict(itertools.islice(merged.items(), MAX_QUANTITIES))
         self.offset = offset
 
 

@@ -114,8 +114,17 @@ def _check_env(env: Mapping[str, str]) -> None:
             f"the environment has {size} bytes, at most {MAX_ENV_BYTES} are kept", "unset what is not needed"
         )
     for key, value in env.items():
-        if not key or "=" in key or "\0" in key or "\0" in value:
+        if not key or "=" in key or "\0" in key + value or not _reaches_a_process(key + value):
             raise BadInput(f"environment variable {key!r} is malformed", "a name has no '=', and nothing a NUL byte")
+
+
+def _reaches_a_process(text: str) -> bool:
+    """Tell whether a process can be given this text; bytes that are no UTF-8 can, half characters cannot."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_uid(desk: Desk, actor: Actor) -> None:

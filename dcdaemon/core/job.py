@@ -151,8 +151,9 @@ class Job:
         return replace(self, held=held, version=self.version + 1)
 
     def with_report(self, values: dict[str, float | int | str | None]) -> Self:
-        """Remember the last value of each quantity that the job reported."""
-        return replace(self, reported={**self.reported, **values}, version=self.version + 1)
+        """Remember the last value of each quantity that the job reported; the newest come first."""
+        older = {name: value for name, value in self.reported.items() if name not in values}
+        return replace(self, reported={**values, **older}, version=self.version + 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ def format_energy(energy_mj: int | None) -> str:
     if energy_mj is None:
         return "-"
     kwh = energy_mj / MILLIJOULES_PER_KWH
-    if kwh >= 0.01:
+    if kwh >= 0.1:
         return f"{kwh:.2f} kWh"
     if energy_mj >= 3_600_000:
         return f"{kwh * 1000:.1f} Wh"

@@ -8,7 +8,7 @@ from dcdaemon.core.errors import BadConfig, Refused
 
 
 def lock_state_dir(state_dir: Path) -> int:
-    """Make the directory where needed and lock it until the returned descriptor is closed; raise BadConfig or Refused."""
+    """Make the directory and lock it until the returned descriptor is closed; raise BadConfig or Refused."""
     try:
         state_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
         descriptor = os.open(state_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -1,0 +1,1 @@
+"""Where jobs run: each engine implements the Engine of core.ports."""

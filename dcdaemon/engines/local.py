@@ -8,6 +8,7 @@ from pathlib import Path
 from dcdaemon.core.errors import NotFound, StartFailed
 from dcdaemon.core.job import Job
 from dcdaemon.core.ports import Alive, Ended, Leftover, Outcome, Report, Started, StartOrder, Unlaunched, Vanished
+from dcdaemon.engines.report_line import report_of
 from dcdaemon.runner import records
 from dcdaemon.runner.launch import Launcher
 from dcdaemon.runner.logs import open_log
@@ -88,21 +89,31 @@ class LocalEngine:
     def reports(self, job: Job, offset: int) -> tuple[list[Report], int]:
         """Return what the attempt reported past `offset` of its report file, and the new offset."""
         documents, offset = read_reports(self._launcher.attempt(job.id, job.attempt).path, offset)
-        parsed = [_report(job, document) for document in documents]
+        parsed = [report_of(job, document) for document in documents]
         return [report for report in parsed if report is not None], offset
 
     def open_log(self, job: Job, attempt: int) -> int | None:
-        """Open the attempt's log; the start-up errors of a job with a log of its own stand in the default one."""
-        default = self._launcher.attempt(job.id, attempt).path / "output.log"
-        for path in ([Path(job.spec.log_path)] if job.spec.log_path else []) + [default]:
-            try:
-                descriptor = open_log(path, job.spec.uid)
-            except NotFound:
-                continue
-            if os.fstat(descriptor).st_size or path == default:
-                return descriptor
-            os.close(descriptor)
+        """Open the attempt's log: its own one, but the default one while only that tells why it did not start."""
+        own = None if job.spec.log_path is None else _open(Path(job.spec.log_path), job.spec.uid)
+        default = _open(self._launcher.attempt(job.id, attempt).path / "output.log", job.spec.uid)
+        if job.spec.log_path is None:
+            return default
+        chosen = default if _size(default) and not _size(own) else own
+        for descriptor in (own, default):
+            if descriptor is not None and descriptor != chosen:
+                os.close(descriptor)
+        return chosen
+
+
+def _open(path: Path, owner_uid: int) -> int | None:
+    try:
+        return open_log(path, owner_uid)
+    except NotFound:
         return None
+
+
+def _size(descriptor: int | None) -> int:
+    return 0 if descriptor is None else os.fstat(descriptor).st_size
 
 
 def _outcome(outcome: records.Outcome, job: Job) -> Outcome:
@@ -120,16 +131,3 @@ def _outcome(outcome: records.Outcome, job: Job) -> Outcome:
             return Leftover(pids, record.started_at)
         case records.Vanished(record, rebooted):
             return Vanished(rebooted, record.started_at if record else None)
-
-
-def _report(job: Job, document: dict[str, object]) -> Report | None:
-    """Return a line of the report file as a value; None when a job wrote something else there."""
-    at, step, values = document.get("t"), document.get("step"), document.get("values")
-    if not isinstance(at, (int, float)) or not isinstance(values, dict) or not isinstance(step, (int, type(None))):
-        return None
-    kept = {
-        str(key)[:100]: value
-        for key, value in values.items()
-        if value is None or isinstance(value, (int, float)) or (isinstance(value, str) and len(value) <= 1000)
-    }
-    return Report(job.id, job.attempt, float(at), step, kept)

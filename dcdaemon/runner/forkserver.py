@@ -7,6 +7,7 @@ live on, and its own death harms none of them.
 # as in the shim:
 # ruff: noqa: PTH100, PTH118, PTH120
 
+import contextlib
 import gc
 import importlib.util
 import json
@@ -23,7 +24,8 @@ def serve(link: int, shim: ModuleType) -> None:
     while packet := os.read(link, REQUEST_MAX_BYTES):
         request = json.loads(packet)
         answer = {"id": request["id"], **_fork(link, shim, request["dir"], request["launch"])}
-        os.write(link, json.dumps(answer).encode("ascii"))
+        with contextlib.suppress(BrokenPipeError):  # the daemon died after it asked; the shim goes on
+            os.write(link, json.dumps(answer).encode("ascii"))
 
 
 def _fork(link: int, shim: ModuleType, directory: str, launch: int) -> dict[str, object]:

@@ -43,7 +43,7 @@ class Spawner:
         self.close()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.settimeout(ANSWER_WITHIN_S)
-        command = [sys.executable, "-I", "-S", "-X", "utf8", str(FORK_SERVER), str(theirs.fileno())]
+        command = [sys.executable, "-I", "-S", "-B", "-X", "utf8", str(FORK_SERVER), str(theirs.fileno())]
         try:
             with theirs:
                 self._server = subprocess.Popen(

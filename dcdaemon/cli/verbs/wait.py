@@ -34,7 +34,7 @@ def command(  # noqa: PLR0913  each is one option of the command line
     """Wait for jobs; exit with 0 when all are good, 1 when some failed, 124 when the time is over."""
     # Ids are settled first: `last` must not change its meaning while we wait.
     ids = [str(job_id) for job_id in job_ids(client, select, name)]
-    answer = wait_for_jobs(client, ids, any_one=any_one, timeout_s=timeout)
+    answer = wait_for_jobs(client, ids, any_one=any_one, settled=True, timeout_s=timeout)
     emit(Page(answer, answer["jobs"], HISTORY), out)
     if not answer["done"]:
         talk("The time is over; the jobs go on.")

@@ -82,6 +82,7 @@ class GpuDuty:
             self._pending = deque([Booking(tuple(metered), tuple(usage))])
             raise
         self._pending.clear()
+        self._desk.board.booked_until = max((interval.to_at for interval in metered), default=0.0)
         self._holds_since = self._desk.clock.now()
 
     def allocations(self) -> dict[int, Allocation]:

@@ -65,7 +65,7 @@ def test_tcp_sends_the_token(start):
     ("status", "code", "kind"),
     [
         (404, "not_found", NotFound), (409, "refused", Refused), (403, "forbidden", Forbidden),
-        (422, "never_fits", NeverFits), (422, "bad_input", BadInput), (503, "daemon_unreachable", Unreachable),
+        (422, "never_fits", NeverFits), (422, "bad_input", BadInput), (503, "daemon_unreachable", CutOff),
         (404, "a_code_of_tomorrow", NotFound), (500, "a_code_of_tomorrow", DcdError),
     ],
 )  # fmt: skip

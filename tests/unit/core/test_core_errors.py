@@ -23,9 +23,7 @@ CONTRACT = {
 
 
 def tree() -> dict[str, type[DcdError]]:
-    return {
-        name: one for name, one in vars(errors).items() if isinstance(one, type) and issubclass(one, DcdError)
-    }
+    return {name: one for name, one in vars(errors).items() if isinstance(one, type) and issubclass(one, DcdError)}
 
 
 def test_the_codes_are_a_contract():
@@ -40,9 +38,7 @@ def test_codes_are_unique():
 def test_an_error_as_a_document():
     error = NotFound("no job 7", "dcd ps lists the jobs")
     assert str(error) == "no job 7"
-    assert error.as_json() == {
-        "error": {"code": "not_found", "message": "no job 7", "hint": "dcd ps lists the jobs"}
-    }
+    assert error.as_json() == {"error": {"code": "not_found", "message": "no job 7", "hint": "dcd ps lists the jobs"}}
 
 
 def test_a_bad_configuration_is_bad_input():

@@ -110,6 +110,11 @@ def test_reports_keep_the_last_value_of_each_quantity():
     assert (reported.reported, reported.version) == ({"loss": 1.5, "step": 1}, 3)
 
 
+def test_the_newest_report_comes_first_because_a_table_has_no_room_for_all():
+    reported = job(S.RUNNING).with_report({"train_loss": 2.0, "loss": 3.0}).with_report({"accuracy": 0.9, "loss": 1.0})
+    assert list(reported.reported) == ["accuracy", "loss", "train_loss"]
+
+
 def test_mean_utilisation_is_over_sampled_time_and_unknown_without_any():
     assert Usage(7, gpu_s=100.0, util_s=20.0, sampled_s=80.0).gpu_util_ratio == 0.25
     assert Usage(7, gpu_s=100.0).gpu_util_ratio is None

@@ -33,11 +33,11 @@ bench: $(READY)dev  ## the benchmark table of docs/benchmarks.md
 clean:
 	rm -rf $(VENV)
 
-$(READY)demo: pyproject.toml constraints.txt
-	@$(call install,[torch])
+$(READY)demo: EXTRAS := torch
+$(READY)dev: EXTRAS := torch,postgres,grafana,dev
 
-$(READY)dev: pyproject.toml constraints.txt
-	@$(call install,[torch,postgres,grafana,dev])
+$(READY)demo $(READY)dev: pyproject.toml constraints.txt
+	@$(install)
 
 # pip only: pinned by constraints.txt; PIP_CONSTRAINT also pins what builds are made with.
 define install
@@ -45,6 +45,6 @@ set -e; \
 $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo 'error: Python 3.11 or newer is needed, this is '"$$($(PYTHON) -V)"; echo 'hint: make PYTHON=python3.12'; exit 2; }; \
 test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
 echo 'installing into $(VENV) (pinned by constraints.txt; PyTorch is large: this takes a few minutes once)'; \
-PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/pip install --quiet -e '.$(1)'; \
+PIP_CONSTRAINT=$(CURDIR)/constraints.txt $(BIN)/pip install --quiet -e '.[$(EXTRAS)]'; \
 touch $@
 endef

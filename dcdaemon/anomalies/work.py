@@ -14,6 +14,8 @@ from dcdaemon.core.units import format_bytes, format_duration
 IDLE_KNOWN_RATIO = 0.5
 #: A process this young may be a job's own that has not been matched with its job yet.
 FOREIGN_SETTLE_S = 5.0
+#: How jobs end that ended by themselves, and badly.
+CRASHED = frozenset({JobState.FAILED, JobState.OUT_OF_MEMORY})
 
 
 def idle_gpu(picture: NodePicture, open_: AbstractSet[str]) -> Iterator[Sign]:
@@ -102,25 +104,30 @@ def _foreign_sign(gpu: int, process: GpuProcess) -> Sign:
 def job_crashed(picture: NodePicture, _open: AbstractSet[str]) -> Iterator[Sign]:
     """Find jobs that ended by themselves with an exit code or a signal, not those that somebody stopped."""
     for ended in picture.ended:
-        if ended.job.state in {JobState.FAILED, JobState.OUT_OF_MEMORY} and _exit(ended.job):
+        if ended.job.state in CRASHED and _exit(ended.job):
             yield _crash_sign(ended)
 
 
 def _crash_sign(ended: EndedJob) -> Sign:
     job = ended.job
     ran = f" after {format_duration(job.run_s)}" if job.run_s is not None else ""
-    last = next((line.strip() for line in reversed(ended.log_tail) if line.strip()), None)
-    said = f"; its last line: {last}" if last else "; its log is empty"
-    message = f"job {job.id} ({job.spec.name}) of {job.spec.user} crashed{ran}: {_exit(job)}{said}"
+    message = f"job {job.id} ({job.spec.name}) of {job.spec.user} crashed{ran}: {_exit(job)}"
     evidence: dict[str, object] = {
         "exit_code": job.exit_code,
         "signal": job.signal,
         "run_s": job.run_s,
         "attempt": job.attempt,
         "gpus": list(job.gpus),
+        "uid": job.spec.uid,
+        # Only for the owner and for operators: the API leaves it out for others, as it refuses them the log.
         "log_tail": list(ended.log_tail),
     }
-    return Sign(f"job {job.id}, attempt {job.attempt}", message, evidence, job.id)
+    return Sign(crash_subject(job), message, evidence, job.id)
+
+
+def crash_subject(job: Job) -> str:
+    """Name a crash: each attempt has its own."""
+    return f"job {job.id}, attempt {job.attempt}"
 
 
 def _exit(job: Job) -> str | None:

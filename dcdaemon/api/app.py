@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 
 from dcdaemon.api import gpus, jobs, ledger, logs, status, wait
 from dcdaemon.api.changes import Changes
+from dcdaemon.api.limits import FairTurns
 from dcdaemon.control.desk import Desk
 from dcdaemon.core.errors import BadInput, DcdError, NotFound
 
@@ -22,6 +23,7 @@ def make_app(desk: Desk, changes: Changes, version: str) -> FastAPI:
     app.state.changes = changes
     for part in (jobs, logs, wait, gpus, ledger, status):
         app.include_router(part.router)
+    app.add_middleware(FairTurns)
     app.add_exception_handler(DcdError, _refuse)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _no_route)

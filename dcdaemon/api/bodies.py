@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, FailFast, Field, model_validator
 
 from dcdaemon.control.submit import DEFAULT_PRIORITY, MAX_JOBS, Wish
 
@@ -18,16 +18,37 @@ def _utf8(text: str) -> str:
 
 Amount = Annotated[int, Field(ge=0, le=2**62)]
 Text = Annotated[str, AfterValidator(_utf8)]
+#: Only the first wrong item is told: a million errors would take gigabytes, and minutes in which nobody is served.
+Texts = Annotated[list[Text], FailFast()]
+_MOST_KEYS = 100
+_MOST_VARIABLES = 20_000
+
+
+def _few_variables(env: object) -> object:
+    """Refuse before each entry becomes an error of its own."""
+    if isinstance(env, dict) and len(env) > _MOST_VARIABLES:
+        raise ValueError(f"{len(env)} variables, at most {_MOST_VARIABLES} are kept")
+    return env
+
+
+Env = Annotated[dict[str, str], BeforeValidator(_few_variables)]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _has_few_keys(cls, document: object) -> object:
+        if isinstance(document, dict) and len(document) > _MOST_KEYS:
+            raise ValueError(f"{len(document)} keys, at most {_MOST_KEYS} make sense")
+        return document
+
 
 class JobBody(_Strict):
     """One job as a client asks for it."""
 
-    argv: list[Text] = Field(min_length=1)
+    argv: Texts = Field(min_length=1)
     cwd: Text
     name: Text | None = None
     gpus: Amount = 0
@@ -36,7 +57,7 @@ class JobBody(_Strict):
     limit_s: float | None = None
     grace_s: float | None = None
     priority: int = DEFAULT_PRIORITY
-    after: list[Text] = Field(default=[], max_length=1000)
+    after: Texts = Field(default=[], max_length=1000)
     log_path: Text | None = None
     requeue: bool = False
     held: bool = False
@@ -50,8 +71,8 @@ class JobBody(_Strict):
 class SubmitBody(_Strict):
     """Jobs that share one environment; `explain` asks for when each will start."""
 
-    jobs: list[JobBody] = Field(min_length=1, max_length=MAX_JOBS)
-    env: dict[str, str] = {}
+    jobs: Annotated[list[JobBody], FailFast()] = Field(min_length=1, max_length=MAX_JOBS)
+    env: Env = {}
     dry_run: bool = False
     explain: bool = False
 
@@ -59,7 +80,7 @@ class SubmitBody(_Strict):
 class ChangeBody(_Strict):
     """Which jobs a verb is for, and how to stop them."""
 
-    select: list[Text] = Field(default=[], max_length=10_000)
+    select: Texts = Field(default=[], max_length=10_000)
     name: Text | None = None
     signal: Text = "TERM"
     grace_s: float | None = Field(default=None, ge=0, le=86400)

@@ -11,6 +11,8 @@ class Changes:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiters: set[asyncio.Future[None]] = set()
+        #: How often it has rung; of two rings at once one may go uncounted, never both.
+        self.rings = 0
         self.closing = False
 
     def bind(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -27,6 +29,7 @@ class Changes:
         self._call()
 
     def _call(self) -> None:
+        self.rings += 1  # before anyone is looked for: who lines up later sees it
         loop = self._loop
         if loop is not None and self._waiters and not loop.is_closed():
             loop.call_soon_threadsafe(self._ring)
@@ -37,12 +40,13 @@ class Changes:
             if not waiter.done():
                 waiter.set_result(None)
 
-    async def next(self, timeout_s: float) -> None:
-        """Return at the next ring, or after the timeout."""
+    async def next(self, heard: int, timeout_s: float) -> None:
+        """Return at the next ring after `heard` many, or after the timeout; a ring in between is not missed."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.add(waiter)
         try:
-            await asyncio.wait_for(waiter, timeout_s)
+            if self.rings == heard:
+                await asyncio.wait_for(waiter, timeout_s)
         except TimeoutError:
             pass
         finally:

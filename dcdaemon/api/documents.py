@@ -6,6 +6,7 @@ from typing import Any
 
 from dcdaemon.core.anomaly import Anomaly
 from dcdaemon.core.job import ACTIVE, Job, Usage
+from dcdaemon.core.ports import Actor
 from dcdaemon.core.reasons import Reason
 from dcdaemon.core.secrecy import mask_argv
 
@@ -88,12 +89,15 @@ def reason_document(job: Job, reason: Reason) -> Document:
     }  # fmt: skip
 
 
-def anomaly_document(anomaly: Anomaly) -> Document:
-    """Return one anomaly with its evidence."""
+def anomaly_document(anomaly: Anomaly, reader: Actor) -> Document:
+    """Return one anomaly with its evidence; lines of a job's log only for those who may read the log."""
     finding = anomaly.finding
+    evidence = jsonable(finding.evidence)
+    if "log_tail" in evidence and not (reader.operator or evidence.get("uid") == reader.uid):
+        evidence["log_tail"] = None
     return {
         "id": anomaly.id, "rule": finding.rule, "severity": finding.severity.value, "subject": finding.subject,
-        "message": finding.message, "evidence": jsonable(finding.evidence), "job_id": finding.job_id,
+        "message": finding.message, "evidence": evidence, "job_id": finding.job_id,
         "gpu": finding.gpu, "raised_at": iso(anomaly.raised_at), "cleared_at": iso(anomaly.cleared_at),
         "acked_by": anomaly.acked_by,
     }  # fmt: skip

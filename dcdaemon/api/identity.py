@@ -24,7 +24,7 @@ _UCRED = struct.Struct("3i")
 class PeerProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol that also notes the uid and gid of a unix socket's peer (SO_PEERCRED, unix(7))."""
 
-    _peer: tuple[int, int] | None = None
+    peer: tuple[int, int] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Read the peer's credentials once per connection."""
@@ -33,13 +33,13 @@ class PeerProtocol(HttpToolsProtocol):
         if connection is not None and connection.family == socket.AF_UNIX:
             credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
             _, uid, gid = _UCRED.unpack(credentials)
-            self._peer = (uid, gid)
+            self.peer = (uid, gid)
 
     def on_message_begin(self) -> None:
         """Put the credentials into the scope of every request."""
         super().on_message_begin()
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
-        scope[PEER_KEY] = self._peer
+        scope[PEER_KEY] = self.peer
 
 
 async def desk_of(request: Request) -> Desk:

@@ -72,7 +72,7 @@ def parse_state(word: str) -> JobState:
 
 
 @router.get("/jobs/{job_id}")
-def get_job(job_id: int, desk: DeskOf, _: ActorOf) -> Document:
+def get_job(job_id: int, desk: DeskOf, actor: ActorOf) -> Document:
     """Tell everything about one job."""
     job = change.find(desk, job_id)
     document = listed(desk, [job])[0]
@@ -80,7 +80,7 @@ def get_job(job_id: int, desk: DeskOf, _: ActorOf) -> Document:
     return {
         **document,
         "timeline": timeline(desk, job),
-        "anomalies": [anomaly_document(anomaly) for anomaly in anomalies],
+        "anomalies": [anomaly_document(anomaly, actor) for anomaly in anomalies],
         "reports": len(desk.store.reports(job_id)),
         "pids": list(desk.engine.pids(job)) if job.pid is not None and job.ended_at is None else [],
     }

@@ -14,14 +14,16 @@ from dcdaemon.core.ports import JobQuery
 
 router = APIRouter(prefix="/v1", tags=["ledger"])
 _WEEK_S = 7 * 86400.0
-Since = Annotated[float | None, Query(ge=0)]
+#: Three hundred years: more is no time of any calendar.
+_LONGEST_S = 1e10
+Since = Annotated[float | None, Query(ge=0, le=_LONGEST_S)]
 
 
 @router.get("/history")
 def get_history(
     desk: DeskOf,
     _: ActorOf,
-    since_s: Annotated[float, Query(ge=0)] = _WEEK_S,
+    since_s: Annotated[float, Query(ge=0, le=_LONGEST_S)] = _WEEK_S,
     user: str | None = None,
     limit: Annotated[int, Query(ge=1, le=100_000)] = 1000,
 ) -> Document:
@@ -59,16 +61,16 @@ def _energy(line: EnergyLine) -> Document:
 
 
 @router.get("/anomalies")
-def get_anomalies(desk: DeskOf, _: ActorOf, since_s: Since = None, *, open: bool = False) -> Document:  # noqa: A002
+def get_anomalies(desk: DeskOf, actor: ActorOf, since_s: Since = None, *, open: bool = False) -> Document:  # noqa: A002
     """List what looked wrong, newest first, each with its evidence."""
     since = None if since_s is None else desk.clock.now() - since_s
     found = desk.store.anomalies(since=since, open_only=open)
-    return {"schema": SCHEMA, "anomalies": [anomaly_document(anomaly) for anomaly in found]}
+    return {"schema": SCHEMA, "anomalies": [anomaly_document(anomaly, actor) for anomaly in found]}
 
 
 @router.post("/anomalies/{anomaly_id}/ack")
 def acknowledge(anomaly_id: int, desk: DeskOf, actor: ActorOf) -> Document:
     """Note that somebody has seen an anomaly."""
-    if not desk.store.acknowledge(anomaly_id, desk.clock.now(), actor):
+    if anomaly_id >= 2**63 or not desk.store.acknowledge(anomaly_id, desk.clock.now(), actor):
         raise NotFound(f"there is no anomaly {anomaly_id}", "dcd anomalies lists them")
     return get_anomalies(desk, actor)

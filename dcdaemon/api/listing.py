@@ -1,6 +1,6 @@
 """Lists of jobs with all that belongs to a line: usage, open anomalies, power now, and the reason for waiting."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dcdaemon.api.documents import Document, job_document
@@ -60,9 +60,8 @@ def listed(desk: Desk, jobs: Sequence[Job], *, details: bool = True) -> list[Doc
     documents = []
     for job in jobs:
         reason, short = why.get(job.id, (None, None))
-        power_w = sum(power.get(gpu) or 0.0 for gpu in job.gpus) if job.state in ACTIVE and job.gpus else None
         known = anomalies.get(job.id, ())
-        documents.append(job_document(job, now, usage.get(job.id), known, reason, short, power_w))
+        documents.append(job_document(job, now, usage.get(job.id), known, reason, short, _power_w(job, power)))
     return documents
 
 
@@ -88,3 +87,11 @@ def _open_anomalies(desk: Desk) -> dict[int, list[Anomaly]]:
 
 def _power_now(desk: Desk) -> dict[int, float | None]:
     return {sample.gpu: sample.power_w for sample in desk.board.gpus.samples}
+
+
+def _power_w(job: Job, power: Mapping[int, float | None]) -> float | None:
+    """Return what an active job's GPUs draw together; unknown when it is unknown of one of them."""
+    if job.state not in ACTIVE or not job.gpus:
+        return None
+    known = [watts for gpu in job.gpus if (watts := power.get(gpu)) is not None]
+    return sum(known) if len(known) == len(job.gpus) else None

@@ -18,6 +18,8 @@ from dcdaemon.core.job import ACTIVE, Job
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
 _BLOCK = 64 * 1024
+#: The last lines are looked for in so much of the log: a sparse file of a petabyte would keep a thread for days.
+_TAIL_MAX_BYTES = 64 * 1024 * 1024
 _LOOK_AGAIN_S = 0.2
 #: A shim makes the log some milliseconds after it was launched.
 _OPEN_AGAIN_S = 0.02
@@ -47,7 +49,7 @@ async def get_log(  # noqa: PLR0913  each is one option of `dcd logs`
     desk: DeskOf,
     actor: ActorOf,
     lines: Annotated[int | None, Query(ge=0, le=1_000_000)] = None,
-    offset: Annotated[int | None, Query(ge=0)] = None,
+    offset: Annotated[int | None, Query(ge=0, lt=2**63)] = None,
     attempt: Annotated[int | None, Query(ge=1)] = None,
     *,
     follow: bool = False,
@@ -69,10 +71,12 @@ async def get_log(  # noqa: PLR0913  each is one option of `dcd logs`
 async def _started(request: Request, desk: Desk, job: Job) -> Job:
     """Wait until the job runs or never will."""
     changes: Changes = request.app.state.changes
+    heard = changes.rings
     while (newest := desk.book.get(job.id)) is not None:
         if newest.pid is not None or await request.is_disconnected():
             return newest
-        await changes.next(_KEEP_ALIVE_S)
+        await changes.next(heard, _KEEP_ALIVE_S)
+        heard = changes.rings
     return await run_in_threadpool(change.find, desk, job.id)
 
 
@@ -110,22 +114,25 @@ def _is_over(desk: Desk, job_id: int, attempt: int) -> bool:
 
 
 def last_lines(descriptor: int, lines: int) -> int:
-    """Return the offset where the last `lines` lines of a file begin; a part of a line at the end counts as one."""
+    """Return the offset where the last `lines` lines of a file begin; a part of a line at the end counts as one.
+
+    Only the last 64 MiB are searched; where they hold fewer lines, it is their beginning.
+    """
     end = os.fstat(descriptor).st_size
     if lines == 0 or end == 0:
         return end
-    position, wanted = end, lines
+    position, wanted, floor = end, lines, max(0, end - _TAIL_MAX_BYTES)
     if os.pread(descriptor, 1, end - 1) == b"\n":
         wanted += 1
-    while position > 0:
-        start = max(0, position - _BLOCK)
+    while position > floor:
+        start = max(floor, position - _BLOCK)
         block = os.pread(descriptor, position - start, start)
         found = block.count(b"\n")
         if found >= wanted:
             return start + _after_newline(block, found - wanted)
         wanted -= found
         position = start
-    return 0
+    return floor
 
 
 def _after_newline(block: bytes, skip: int) -> int:

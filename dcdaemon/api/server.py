@@ -12,7 +12,7 @@ import uvicorn
 
 from dcdaemon.api.app import make_app
 from dcdaemon.api.changes import Changes
-from dcdaemon.api.identity import PeerProtocol
+from dcdaemon.api.limits import LimitedProtocol
 from dcdaemon.control.desk import Desk
 from dcdaemon.core.errors import BadConfig, DcdError, Refused
 
@@ -35,7 +35,7 @@ class ApiServer:
         self._sockets = sockets
         self._on_failure = on_failure
         config = uvicorn.Config(
-            make_app(desk, changes, version), http=PeerProtocol, loop="asyncio", lifespan="off", ws="none",
+            make_app(desk, changes, version), http=LimitedProtocol, loop="asyncio", lifespan="off", ws="none",
             proxy_headers=False, forwarded_allow_ips="", server_header=False, log_config=None, access_log=False,
             timeout_graceful_shutdown=1, backlog=1024,
         )  # fmt: skip

@@ -42,11 +42,13 @@ async def wait(  # noqa: PLR0913  each is one option of `dcd wait`
     ids = await run_in_threadpool(resolve, desk, actor, sel, name)
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     changes: Changes = request.app.state.changes
+    heard = changes.rings
     while not (done := _done(desk, ids, one_is_enough=any)):
         left = _LONGEST_NAP_S if deadline is None else min(deadline - time.monotonic(), _LONGEST_NAP_S)
         if left <= 0 or await request.is_disconnected():
             break
-        await changes.next(left)
+        await changes.next(heard, left)
+        heard = changes.rings
         if changes.closing:
             raise Unreachable("the daemon is being stopped; jobs go on", "ask again when it is back")
     if settled and done:
@@ -59,7 +61,7 @@ async def _settle(desk: Desk, ids: tuple[int, ...]) -> None:
     jobs = await run_in_threadpool(desk.store.jobs, JobQuery(ids=ids))
     ends = [job.ended_at for job in jobs if job.gpus and job.ended_at is not None]
     deadline = time.monotonic() + _SETTLE_WITHIN_S
-    while ends and desk.board.booked_until < max(ends) and time.monotonic() < deadline:
+    while ends and desk.board.booked_until < max(ends) and time.monotonic() < deadline:  # noqa: ASYNC110  a duty, not a task
         await asyncio.sleep(_LOOK_AGAIN_S)
 
 

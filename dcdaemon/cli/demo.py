@@ -76,12 +76,12 @@ def running_daemon(directory: Path, simulate: int) -> Iterator[Client]:
         "DCD_DAEMON__STATE_DIR": str(directory / "state"),
         "DCD_DAEMON__SOCKET": str(directory / "dcd.sock"),
         "DCD_STORAGE__URL": f"sqlite:///{directory}/dcdaemon.db",
-        "DCD_GPUS__SIMULATE": str(simulate),
         "DCD_ANOMALIES__IDLE_AFTER": "15s",
         "DCD_DAEMON__LOG_LEVEL": "warning",
     }
     log = (directory / "daemon.log").open("wb")
-    command = [sys.executable, "-m", "dcdaemon", "daemon", "run"]
+    pretend = ["--simulate-gpus", str(simulate)] if simulate else []
+    command = [sys.executable, "-m", "dcdaemon", "daemon", "run", *pretend]
     # In a session of its own: Ctrl-C is for the demo, which needs the daemon to end the jobs.
     with (
         log,

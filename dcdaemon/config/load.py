@@ -43,21 +43,14 @@ def load(
     env = os.environ if env is None else env
     uid = os.geteuid() if uid is None else uid
     # A usual file may be absent or not for this user to read; one that was named must be there.
-    read = (
-        list(paths)
-        if paths is not None
-        else [path for path in default_paths(env) if os.access(path, os.R_OK)]
-    )
+    read = list(paths) if paths is not None else [path for path in default_paths(env) if os.access(path, os.R_OK)]
     found = [one for path in read for one in from_file(path)] + from_env(env) + from_flags(flags or {})
     winners = {one.name: one for one in found if one.name in SETTINGS}
     config = _resolved(_build(winners), env, uid)
     return Loaded(
         config=config,
         origins={name: winners[name].origin if name in winners else DEFAULT for name in SETTINGS},
-        raw={
-            name: winners[name].raw if name in winners else _value(config, SETTINGS[name])
-            for name in SETTINGS
-        },
+        raw={name: winners[name].raw if name in winners else _value(config, SETTINGS[name]) for name in SETTINGS},
         warnings=tuple(_warnings(found)),
         paths=tuple(read),
     )

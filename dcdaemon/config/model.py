@@ -72,14 +72,10 @@ class Daemon:
         PATH,
         "Its socket; empty: /run/dcdaemon/dcd.sock for root, else in $XDG_RUNTIME_DIR or state_dir.",
     )
-    tcp: str = _key(
-        "", ADDRESS, 'Also answer on TCP, to callers with a token, like "127.0.0.1:7717"; empty: no.'
-    )
+    tcp: str = _key("", ADDRESS, 'Also answer on TCP, to callers with a token, like "127.0.0.1:7717"; empty: no.')
     log_level: str = _key("info", choice("info", "debug", "warning", "error"), "How much it logs.")
     log_format: str = _key("text", choice("text", "json"), "Lines for people, or JSON for machines.")
-    operators: tuple[str, ...] = _key(
-        [], NAMES, "Users who may act on other users' jobs and on GPUs; root always may."
-    )
+    operators: tuple[str, ...] = _key([], NAMES, "Users who may act on other users' jobs and on GPUs; root always may.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +84,7 @@ class Storage:
 
     url: str = _key("", DATABASE, "The database; empty: SQLite in state_dir.")
     raw_retention_s: float = _key("48h", INTERVAL, "How long every sample is kept.", "raw_retention")
-    minute_retention_s: float = _key(
-        "30d", INTERVAL, "How long minute averages are kept.", "minute_retention"
-    )
+    minute_retention_s: float = _key("30d", INTERVAL, "How long minute averages are kept.", "minute_retention")
     hour_retention_s: float = _key("730d", INTERVAL, "How long hour averages are kept.", "hour_retention")
     backup_dir: str = _key("", PATH, "Where a copy of the database is written each day; empty: nowhere.")
     backup_at: str = _key("03:30", CLOCK_TIME, "When that copy is written, in the node's own time.")
@@ -100,7 +94,6 @@ class Storage:
 class Gpus:
     """How GPUs are watched."""
 
-    simulate: int = _key(0, COUNT, "Pretend to have this many GPUs; refused by the installed service.")
     poll_interval_s: float = _key("1s", INTERVAL, "Time between two samples of a GPU.", "poll_interval")
     driver_deadline_s: float = _key(
         "5s",
@@ -152,13 +145,9 @@ class Energy:
 class Anomalies:
     """From where on something is odd."""
 
-    idle_after_s: float = _key(
-        "10m", INTERVAL, "How long a held GPU must be unused to be called idle.", "idle_after"
-    )
+    idle_after_s: float = _key("10m", INTERVAL, "How long a held GPU must be unused to be called idle.", "idle_after")
     idle_below_ratio: float = _key(0.05, RATIO, "Utilisation below which a GPU is unused.", "idle_below")
-    filesystem_full_ratio: float = _key(
-        0.92, RATIO, "Share in use from which a filesystem is full.", "filesystem_full"
-    )
+    filesystem_full_ratio: float = _key(0.92, RATIO, "Share in use from which a filesystem is full.", "filesystem_full")
     stale_after_s: float = _key("30s", INTERVAL, "How old a GPU's newest sample may be.", "stale_after")
 
 

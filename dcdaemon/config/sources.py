@@ -42,9 +42,7 @@ def from_file(path: Path) -> list[Found]:
             f"{path} is not text in UTF-8 (byte {error.start})", "write it anew: dcd config init"
         ) from error
     except tomllib.TOMLDecodeError as error:
-        raise BadConfig(
-            f"{path} is not valid TOML: {error}", "text goes in quotes, sections in brackets"
-        ) from error
+        raise BadConfig(f"{path} is not valid TOML: {error}", "text goes in quotes, sections in brackets") from error
     return list(_flatten(document, path))
 
 

@@ -52,16 +52,12 @@ def _names(raw: object) -> tuple[str, ...]:
     if isinstance(raw, str):
         raw = raw.split(",")
     if not isinstance(raw, (list, tuple)) or not all(isinstance(name, str) for name in raw):
-        raise BadInput(
-            "is not a list of names", 'write it like ["name1", "name2"], or name1,name2 in a variable'
-        )
+        raise BadInput("is not a list of names", 'write it like ["name1", "name2"], or name1,name2 in a variable')
     return tuple(name.strip() for name in raw if name.strip())
 
 
 def _switch(raw: object) -> bool:
-    value = (
-        raw if isinstance(raw, bool) else _SWITCH.get(raw.strip().lower()) if isinstance(raw, str) else None
-    )
+    value = raw if isinstance(raw, bool) else _SWITCH.get(raw.strip().lower()) if isinstance(raw, str) else None
     if value is None:
         raise BadInput("is neither true nor false", "write true or false")
     return value

@@ -3,7 +3,7 @@
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from dcdaemon.core.job import ACTIVE, UNFINISHED, Job, JobState
@@ -34,6 +34,7 @@ class Book:
         self.queue = QueueIndex()
         self._node = node
         self._jobs: dict[int, Job] = {}
+        self._active: dict[int, Job] = {}  # looked at all the time, and few among thousands
         self._dependents: dict[int, set[int]] = {}
         self._known: dict[int, JobState] = {}
         self._open: dict[int, list[Hold]] = {}
@@ -49,6 +50,10 @@ class Book:
             if newest > job.version:
                 return
             self._note_holds(known, job)
+            if job.state in ACTIVE:
+                self._active[job.id] = job
+            else:
+                self._active.pop(job.id, None)
             if job.state in UNFINISHED:
                 self._jobs[job.id] = job
             else:
@@ -81,7 +86,7 @@ class Book:
     def active(self) -> list[Job]:
         """Return the jobs that hold resources, oldest first."""
         with self.lock:
-            return sorted((job for job in self._jobs.values() if job.state in ACTIVE), key=lambda job: job.id)
+            return sorted(self._active.values(), key=lambda job: job.id)
 
     def counts(self) -> tuple[int, int, int]:
         """Return how many jobs wait, are held, and are active."""
@@ -110,11 +115,14 @@ class Book:
         with self.lock:
             return ClusterView(nodes=(self._node,), running=tuple(_running(job) for job in self.active()))
 
-    def holds(self, since: float, now: float) -> list[Hold]:
-        """Return who used which GPU at any time after `since`; older ended ones are forgotten."""
+    def holds(self, since: float, now: float, since_of: Mapping[int, float] | None = None) -> list[Hold]:
+        """Return who used which GPU after `since`, or after its own time where one is given; forget older ones."""
+        begins = since_of or {}
         with self.lock:
             # An end in the future was left there by a clock set back; it would claim that hour a second time.
-            self._past = [hold for hold in self._past if since < (hold.to_at or 0.0) <= now + _CLOCK_STEP_S]
+            self._past = [
+                hold for hold in self._past if begins.get(hold.gpu, since) < (hold.to_at or 0.0) <= now + _CLOCK_STEP_S
+            ]
             using = [hold for holds in self._open.values() for hold in holds if hold.from_at != math.inf]
             return self._past + using
 
@@ -155,7 +163,8 @@ class Book:
         spec = job.spec
         return QueuedJob(
             id=job.id, sequence=job.id, priority=job.priority, gpus=spec.gpus, cpus=spec.cpus, mem_bytes=spec.mem_bytes,
-            limit_s=spec.limit_s + spec.grace_s if spec.limit_s is not None else None, held=job.held,
+            limit_s=spec.limit_s + spec.grace_s if spec.limit_s is not None else None, grace_s=spec.grace_s,
+            held=job.held,
             waits_for=tuple(dep for dep, state in states.items() if state is not JobState.SUCCEEDED),
             failed_dependency=failed[0] if failed else None,
         )  # fmt: skip

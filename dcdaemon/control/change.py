@@ -1,6 +1,7 @@
 """Cancel, hold, release and requeue: one durable change of one job each, checked against the caller's rights."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from dcdaemon.control.desk import Desk
 from dcdaemon.core.errors import BadInput, NotFound, Refused
@@ -17,7 +18,17 @@ def cancel(desk: Desk, actor: Actor, job_id: int, signal: str = "TERM", grace_s:
     """End a job: a waiting one at once, an active one by signal, grace, KILL."""
     if signal not in SIGNALS:
         raise BadInput(f"signal {signal!r} is not one of {', '.join(SIGNALS)}", "leave --signal out for TERM")
-    return _stop(desk, actor, job_id, "cancel", lambda job: (signal, job.spec.grace_s if grace_s is None else grace_s))
+    now = desk.clock.now()
+
+    def cancelled(job: Job) -> Job:
+        if job.state is JobState.WAITING:
+            return job.mark_ended(JobState.CANCELLED, now, cause=f"cancelled by {actor.user} before it started")
+        if job.state not in ACTIVE:
+            raise Refused(f"job {job_id} has already ended ({job.state})", f"dcd show {job_id}")
+        return _stopping(job)
+
+    job = _change(desk, actor, job_id, "cancel", cancelled)
+    return _tell_engine(desk, job, signal, job.spec.grace_s if grace_s is None else grace_s, CANCELLED)
 
 
 def hold(desk: Desk, actor: Actor, job_id: int) -> Job:
@@ -32,43 +43,34 @@ def release(desk: Desk, actor: Actor, job_id: int) -> Job:
 
 def requeue(desk: Desk, actor: Actor, job_id: int) -> Job:
     """Run a job again: an ended one at once, an active one after it was stopped."""
-    job = find(desk, job_id)
-    if job.state in ACTIVE:
-        return _stop(desk, actor, job_id, "requeue", lambda active: ("TERM", active.spec.grace_s))
     now = desk.clock.now()
 
-    def queued(ended: Job) -> Job:
-        if ended.state is JobState.WAITING:
+    def again(job: Job) -> Job:
+        if job.state is JobState.WAITING:
             raise Refused(f"job {job_id} waits already", f"dcd why {job_id} tells what for")
-        return ended.mark_requeued(now)
+        return _stopping(job) if job.state in ACTIVE else job.mark_requeued(now)
 
-    return _change(desk, actor, job_id, "requeue", queued)
+    job = _change(desk, actor, job_id, "requeue", again)
+    return _tell_engine(desk, job, "TERM", job.spec.grace_s, REQUEUED)
 
 
 def find(desk: Desk, job_id: int) -> Job:
     """Return a job from memory or the store; raise NotFound."""
-    job = desk.book.get(job_id) or desk.store.job(job_id)
+    known_to_databases = job_id < 2**63
+    job = desk.book.get(job_id) or (desk.store.job(job_id) if known_to_databases else None)
     if job is None:
         raise NotFound(f"there is no job {job_id}", "dcd ps -a lists all jobs")
     return job
 
 
-def _stop(desk: Desk, actor: Actor, job_id: int, verb: str, how: Callable[[Job], tuple[str, float]]) -> Job:
-    now = desk.clock.now()
+def _stopping(job: Job) -> Job:
+    """Return the job as asked to end; asked once more, it is a new version: the audit keeps the last word."""
+    return replace(job, version=job.version + 1) if job.state is JobState.STOPPING else job.mark_stopping()
 
-    def stopped(job: Job) -> Job:
-        if job.state is JobState.WAITING:
-            return job.mark_ended(JobState.CANCELLED, now, cause=f"cancelled by {actor.user} before it started")
-        if job.state is JobState.STOPPING:
-            return job
-        if job.state not in ACTIVE:
-            raise Refused(f"job {job.id} has already ended ({job.state})", f"dcd show {job.id}")
-        return job.mark_stopping()
 
-    job = _change(desk, actor, job_id, verb, stopped)
+def _tell_engine(desk: Desk, job: Job, signal: str, grace_s: float, cause: str) -> Job:
     if job.state is JobState.STOPPING:
-        signal, grace_s = how(job)
-        desk.engine.stop(job, signal, grace_s, _CAUSE_OF_VERB[verb])
+        desk.engine.stop(job, signal, grace_s, cause)
     return job
 
 
@@ -88,10 +90,7 @@ def _change(desk: Desk, actor: Actor, job_id: int, verb: str, change: Callable[[
     for _ in range(_TRIES):
         before = find(desk, job_id)
         desk.check_rights(actor, before, verb)
-        after = change(before)
-        if after is before:
-            return before
-        [saved] = desk.store.save([JobChange(before, after, desk.clock.now(), actor, verb)])
+        [saved] = desk.store.save([JobChange(before, change(before), desk.clock.now(), actor, verb)])
         if saved is not None:
             desk.settle([saved])
             return saved

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from dcdaemon.control.board import Board
 from dcdaemon.control.book import Book
 from dcdaemon.control.reports import ReportReader
-from dcdaemon.core.errors import Forbidden
+from dcdaemon.core.errors import Forbidden, Refused
 from dcdaemon.core.gpu import GpuInfo
 from dcdaemon.core.job import Job
 from dcdaemon.core.ports import Actor, Clock, Engine, EnvKeeper, JobChange, Store
@@ -83,7 +83,9 @@ class Desk:
         return len(changes)
 
     def check_rights(self, actor: Actor, job: Job, verb: str) -> None:
-        """Raise Forbidden unless the job is the actor's own or the actor is an operator."""
+        """Raise Forbidden unless the job is the actor's own or the actor is an operator; Refused on another node."""
+        if job.node != self.node:
+            raise Refused(f"job {job.id} is node {job.node}'s; this is {self.node}", f"ask the daemon on {job.node}")
         if actor.operator or actor.uid == job.spec.uid:
             return
         raise Forbidden(

@@ -26,7 +26,9 @@ _RUN_AGAIN = frozenset({JobState.INTERRUPTED, JobState.PREEMPTED})
 
 def load(desk: Desk) -> None:
     """Fill the book from the store and take over what an earlier daemon started."""
-    jobs = desk.store.jobs(JobQuery(states=UNFINISHED, oldest_first=True))
+    stored = desk.store.jobs(JobQuery(states=UNFINISHED, oldest_first=True))
+    # A database may serve several nodes: to take over another one's job would be to run it twice.
+    jobs = [job for job in stored if job.node == desk.node]
     desk.take(jobs)
     reconcile(desk, [job.id for job in jobs if job.state in ACTIVE], restart=True)
 
@@ -43,10 +45,18 @@ def reconcile(desk: Desk, job_ids: Iterable[int], *, restart: bool = False) -> l
         changes += _changes(desk, job, outcome)
         if isinstance(outcome, Leftover):
             again.append(job)
-        # A shim that died took its request along, and what it left would go on for ever.
-        if job.state is JobState.STOPPING and isinstance(outcome, (Alive, Leftover) if restart else Leftover):
+        stopping, orphaned = job.state is JobState.STOPPING, isinstance(outcome, Leftover)
+        # A shim that died took its request and its clock along, and what it left would go on for ever.
+        if orphaned and (stopping or _past_limit(job, desk.clock.now())):
+            stop_again(desk, job)
+        if restart and stopping and isinstance(outcome, Alive):
             stop_again(desk, job)
     return again + _store(desk, changes)
+
+
+def _past_limit(job: Job, now: float) -> bool:
+    limit_s, begin = job.spec.limit_s, job.started_at
+    return limit_s is not None and begin is not None and now >= begin + limit_s + job.spec.grace_s
 
 
 def _changes(desk: Desk, job: Job, outcome: Outcome) -> list[JobChange]:

@@ -2,7 +2,7 @@
 
 import itertools
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from dcdaemon.core.job import Job
@@ -11,14 +11,21 @@ from dcdaemon.core.ports import Engine, Report, Store
 Values = dict[str, float | int | str | None]
 #: So many are kept with the job and shown; the lines themselves are stored whole.
 MAX_QUANTITIES = 100
+#: So many lines of one attempt are stored; of later ones only the newest values are kept. A job that writes without
+#: end must not fill everybody's database.
+MAX_LINES = 50_000
 
 
 @dataclass(slots=True)
 class _Place:
     """How far one attempt's report file was read, and the last value of each quantity in it so far."""
 
+    known: bool
     offset: int = 0
+    stored: int = 0
     values: Values = field(default_factory=dict)
+    #: Each attempt has its own, so that one that reports much holds up nobody else's start or end.
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, reports: Iterable[Report], offset: int) -> None:
         for report in reports:
@@ -40,32 +47,38 @@ class ReportReader:
     def begin(self, job: Job) -> None:
         """Note that an attempt is about to be launched, so that nothing of it can be stored yet."""
         with self._lock:
-            self._places[(job.id, job.attempt)] = _Place()
+            self._places[(job.id, job.attempt)] = _Place(known=True)
 
     def collect(self, job: Job) -> Values:
         """Store what is new of an attempt and return the last value of each quantity it has reported so far."""
         with self._lock:
-            place = self._places.get((job.id, job.attempt)) or self._resume(job)
+            place = self._places.setdefault((job.id, job.attempt), _Place(known=False))
+        with place.lock:
+            if not place.known:
+                self._resume(job, place)
             reports, offset = self._engine.reports(job, place.offset)
-            if reports:
-                self._store.add_reports(reports)
-            place.add(reports, offset)
+            self._keep(place, reports, offset)
             return dict(place.values)
 
-    def _resume(self, job: Job) -> _Place:
+    def _keep(self, place: _Place, reports: Sequence[Report], offset: int, already: int = 0) -> None:
+        """Store all but the first `already` lines, as far as there is room, and go on behind them."""
+        fresh = reports[already : already + max(0, MAX_LINES - place.stored)]
+        if fresh:
+            self._store.add_reports(fresh)
+        place.stored += len(fresh)
+        place.add(reports, offset)
+
+    def _resume(self, job: Job, place: _Place) -> None:
         """Step over the lines of an attempt that an earlier daemon stored, however many reads they take."""
-        known = sum(1 for report in self._store.reports(job.id) if report.attempt == job.attempt)
-        place = _Place()
-        while known > 0:
+        left = sum(1 for report in self._store.reports(job.id) if report.attempt == job.attempt)
+        place.offset, place.stored, place.values = 0, left, {}
+        while left > 0:
             reports, offset = self._engine.reports(job, place.offset)
             if offset == place.offset:
                 break
-            if reports[known:]:
-                self._store.add_reports(reports[known:])
-            known -= len(reports)
-            place.add(reports, offset)
-        self._places[(job.id, job.attempt)] = place
-        return place
+            self._keep(place, reports, offset, already=left)
+            left -= len(reports)
+        place.known = True
 
     def forget(self, job: Job) -> None:
         """Drop the place of an attempt that is over."""

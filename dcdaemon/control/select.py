@@ -1,7 +1,7 @@
 """Selectors: turn `42`, `3-7`, `last`, `@~1`, `all` or a name into job ids."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from dcdaemon.control.desk import Desk
 from dcdaemon.core.errors import BadInput, NotFound
@@ -10,14 +10,16 @@ from dcdaemon.core.ports import Actor, JobQuery
 _RANGE = re.compile(r"(\d{1,18})-(\d{1,18})")
 _BACK = re.compile(r"(?:@|last)(?:~(\d{1,6}))?")
 MAX_SELECTED = 100_000
+#: What `all` counts for: it looks at every unfinished job.
+_WEIGHT_OF_ALL = 1000
 
 
 def resolve(desk: Desk, actor: Actor, selectors: Sequence[str], name: str | None = None) -> tuple[int, ...]:
     """Return the ids that are meant, each once, in the order given; raise BadInput or NotFound."""
     ids: dict[int, None] = {}
-    for selector in selectors:
-        for part in selector.split(","):
-            ids.update(dict.fromkeys(_one(desk, actor, part.strip())))
+    refuse_too_many(selectors)
+    for part in _parts(selectors):
+        ids.update(dict.fromkeys(_one(desk, actor, part)))
     if name is not None:
         named = [job.id for job in desk.book.unfinished() if job.spec.name == name]
         named = named or [job.id for job in desk.store.jobs(JobQuery(name=name, limit=1))]
@@ -27,13 +29,32 @@ def resolve(desk: Desk, actor: Actor, selectors: Sequence[str], name: str | None
     return tuple(ids)
 
 
+def refuse_too_many(selectors: Iterable[str]) -> None:
+    """Raise BadInput when looking these up would take seconds: each range is a query, however few jobs are in it."""
+    if sum(map(_weight, _parts(selectors))) > MAX_SELECTED:
+        raise BadInput(f"more than {MAX_SELECTED} jobs are selected", "name fewer, or ask in several requests")
+
+
+def _parts(selectors: Iterable[str]) -> list[str]:
+    return [part.strip() for selector in selectors for part in selector.split(",")]
+
+
+def _weight(text: str) -> int:
+    if text == "all":
+        return _WEIGHT_OF_ALL
+    if span := _RANGE.fullmatch(text):
+        return max(0, int(span[2]) - int(span[1])) + 1
+    back = _BACK.fullmatch(text)
+    return int(back[1] or 0) + 1 if back else 1
+
+
 def _one(desk: Desk, actor: Actor, text: str) -> Sequence[int]:
     if text.isdecimal() and len(text) <= 18:
         return _known(desk, [int(text)], text)
     span = _RANGE.fullmatch(text)
     if span:
         first, last = int(span[1]), int(span[2])
-        if last < first or last - first >= MAX_SELECTED:
+        if last < first:
             raise BadInput(f"{text!r} is not a range of jobs", "write the smaller id first, like 3-7")
         return _known(desk, range(first, last + 1), text)
     if text == "all":

@@ -31,7 +31,7 @@ def apply_plan(desk: Desk, made: Plan) -> list[Job]:
     changes = []
     for start in made.starts:
         job = desk.book.get(start.job_id)
-        if job is None or job.state is not JobState.WAITING or job.held:
+        if job is None or job.state is not JobState.WAITING or job.held or not _usable(desk, start.gpus):
             continue
         changes.append(JobChange(job, job.mark_starting(start.node, start.gpus, simulated=simulated), now))
     granted = []
@@ -43,6 +43,11 @@ def apply_plan(desk: Desk, made: Plan) -> list[Job]:
         desk.book.put(saved)
         granted.append(saved)
     return granted
+
+
+def _usable(desk: Desk, gpus: Sequence[int]) -> bool:
+    """Tell whether these GPUs may still be given away: one may have been drained or lost since the plan."""
+    return set(gpus) <= {slot.index for slot in desk.book.node.gpus if slot.blocked is None}
 
 
 def launch_all(desk: Desk, jobs: Sequence[Job]) -> None:

@@ -1,17 +1,20 @@
 """Submit: check a job at the door, keep its environment, store it durably, wake the scheduler."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from dcdaemon.control.desk import Desk
-from dcdaemon.control.select import resolve
+from dcdaemon.control.select import refuse_too_many, resolve
 from dcdaemon.core.errors import BadInput, NeverFits, Refused
 from dcdaemon.core.job import Job, JobSpec
 from dcdaemon.core.ports import Actor
 from dcdaemon.scheduler.capacity import check_fits
 
 MAX_JOBS = 10_000
+#: Of all jobs of a request together; each is a row to store and to look at again.
+MAX_DEPENDENCIES = 200_000
 MAX_ENV_BYTES = 2 * 1024 * 1024
 MAX_ARG_BYTES = 128 * 1024
 MAX_ARGV_BYTES = 1024 * 1024
@@ -52,10 +55,25 @@ def check(desk: Desk, actor: Actor, wishes: Sequence[Wish], env: Mapping[str, st
         raise BadInput(f"{len(wishes)} jobs in one request", f"send 1 to {MAX_JOBS} jobs at a time")
     _check_env(env)
     _check_uid(desk, actor)
-    return [_spec(desk, actor, wish) for wish in wishes]
+    after = _dependencies(desk, actor, wishes)
+    return [_spec(desk, actor, wish, after[wish.after]) for wish in wishes]
 
 
-def _spec(desk: Desk, actor: Actor, wish: Wish) -> JobSpec:
+def _dependencies(desk: Desk, actor: Actor, wishes: Sequence[Wish]) -> dict[tuple[str, ...], tuple[int, ...]]:
+    """Look up what the jobs wait for, once for all that wait for the same."""
+    asked = Counter(wish.after for wish in wishes)
+    refuse_too_many(selector for selectors in asked for selector in selectors)
+    found = {selectors: resolve(desk, actor, selectors) for selectors in asked}
+    total = sum(len(found[selectors]) * jobs for selectors, jobs in asked.items())
+    if total > MAX_DEPENDENCIES:
+        raise BadInput(
+            f"{total} dependencies in one request, at most {MAX_DEPENDENCIES} are kept",
+            "let one job wait for all of them, and the others for that one",
+        )
+    return found
+
+
+def _spec(desk: Desk, actor: Actor, wish: Wish, after: tuple[int, ...]) -> JobSpec:
     _check_command(wish)
     _check_amounts(wish)
     if wish.priority > DEFAULT_PRIORITY and not actor.operator:
@@ -68,7 +86,7 @@ def _spec(desk: Desk, actor: Actor, wish: Wish) -> JobSpec:
         name=wish.name or _name_from(wish.argv), gpus=wish.gpus, cpus=wish.cpus, mem_bytes=wish.mem_bytes,
         limit_s=wish.limit_s if wish.limit_s is not None else desk.rules.default_limit_s,
         grace_s=wish.grace_s if wish.grace_s is not None else desk.rules.grace_s,
-        priority=wish.priority, after=resolve(desk, actor, wish.after), log_path=wish.log_path,
+        priority=wish.priority, after=after, log_path=wish.log_path,
         requeue=wish.requeue, held=wish.held,
     )  # fmt: skip
     misfit = check_fits(spec, (desk.book.node,))

@@ -44,8 +44,10 @@ def format_duration(seconds: float | None) -> str:
 
 
 def parse_bytes(text: str) -> int:
-    """Return bytes for `32G`, `512MiB` or `1048576`; K, M, G, T are powers of 1024; raise BadInput otherwise."""
+    """Return bytes for `32G`, `512MiB` or `4096B`; K, M, G, T are powers of 1024; raise BadInput otherwise."""
     match = _BYTES.fullmatch(text.strip())
+    if match and text.strip().isdecimal() and int(text) != 0:
+        raise BadInput(f"{text!r} has no unit", f"write {text.strip()}G for gibibytes, {text.strip()}M for mebibytes")
     if not match:
         msg = f"{text!r} is not an amount of memory"
         raise BadInput(msg, "write it like 512M, 32G or 1.5T")

@@ -46,7 +46,10 @@ class RunningJob:
 
 @dataclass(frozen=True, slots=True)
 class QueuedJob:
-    """A waiting job as the scheduler sees it; `sequence` breaks ties first in, first out."""
+    """A waiting job as the scheduler sees it; `sequence` breaks ties first in, first out.
+
+    `limit_s` is the longest it can hold its place: the limit that was asked for and `grace_s`.
+    """
 
     id: int
     sequence: int
@@ -58,6 +61,7 @@ class QueuedJob:
     held: bool = False
     waits_for: tuple[int, ...] = ()
     failed_dependency: int | None = None
+    grace_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Puts the daemon together: the only place that knows every room."""
 
+import contextlib
 import logging
 import os
 import socket
@@ -19,7 +20,7 @@ from dcdaemon.control.daily import daily_report
 from dcdaemon.control.desk import Desk, Rules
 from dcdaemon.control.finish import load
 from dcdaemon.control.reports import ReportReader
-from dcdaemon.core.errors import BadConfig
+from dcdaemon.core.errors import BadConfig, DcdError, StoreUnavailable
 from dcdaemon.core.ports import Clock, GpuSource, Store
 from dcdaemon.core.view import NodeView
 from dcdaemon.daemon.clock import SystemClock
@@ -117,6 +118,9 @@ class Daemon:
         self.conductor.stop()
         self.calendar.stop()
         self.ticker.stop()
+        for last in (self.gpus.book, self.watch.tick):
+            with contextlib.suppress(DcdError):
+                last()
         self.source.close()
         self.engine.close()
         self.store.close()
@@ -206,9 +210,12 @@ def back_up(store: Store, place: Path, now: float) -> None:
     """Write today's copy of the database; an older one of the same weekday is replaced."""
     target = place / time.strftime("dcdaemon-%a.db", time.localtime(now))
     fresh = target.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    store.backup(fresh)
-    fresh.replace(target)
+    try:
+        fresh.unlink(missing_ok=True)
+        store.backup(fresh)
+        fresh.replace(target)
+    except OSError as error:
+        raise StoreUnavailable(f"no backup in {place}: {error.strerror}", "check [storage] backup_dir") from error
 
 
 def make_sockets(config: Config, store: Store) -> list[socket.socket]:
@@ -226,5 +233,5 @@ def refuse_simulation(simulated: int) -> None:
     if simulated and "NOTIFY_SOCKET" in os.environ:
         raise BadConfig(
             "the installed service does not simulate GPUs",
-            "remove [gpus] simulate, or try it by hand: dcd daemon run --simulate-gpus 8",
+            "take --simulate-gpus or --demo out of ExecStart, or try it by hand",
         )

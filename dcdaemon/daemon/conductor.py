@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from dcdaemon.control.desk import Desk
@@ -13,6 +14,7 @@ from dcdaemon.core.job import JobState
 log = logging.getLogger(__name__)
 #: While a job's processes outlive their shim, or the database is in trouble, things are looked at again this often.
 _LOOK_AGAIN_S = 1.0
+_LONGEST_CYCLE_S = 120.0
 
 
 class Conductor:
@@ -27,6 +29,7 @@ class Conductor:
         self._again: set[int] = set()
         self._stop = False
         self._thread = threading.Thread(target=self._loop, name="conductor", daemon=True)
+        self._busy_since_s: float | None = None
         self.cycles = 0
         self.trouble: str | None = None
 
@@ -39,6 +42,11 @@ class Conductor:
         with self._lock:
             self._ended.add(job_id)
         self._wake.set()
+
+    def stuck(self) -> bool:
+        """Tell whether one cycle has lasted longer than any database or launch may take."""
+        since_s = self._busy_since_s
+        return since_s is not None and time.monotonic() - since_s > _LONGEST_CYCLE_S
 
     def start(self, desk: Desk) -> None:
         """Begin conducting."""
@@ -67,6 +75,7 @@ class Conductor:
         desk = self._desk
         if desk is None:
             return
+        self._busy_since_s = time.monotonic()
         with self._lock:
             due, self._ended = self._ended | self._again, set()
         self._again = due
@@ -78,6 +87,7 @@ class Conductor:
         else:
             self.trouble = None
         self.cycles += 1
+        self._busy_since_s = None
 
     def _trouble(self, desk: Desk, error: DcdError) -> None:
         """Keep everything that is half done for another look; nothing is given up."""

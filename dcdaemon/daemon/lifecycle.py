@@ -96,13 +96,20 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return one line, and the traceback below it."""
         words = " ".join(f"{key}={value}" for key, value in facts(record).items())
-        text = f"{record.getMessage()} {words}".rstrip()
+        text = _one_line(f"{record.getMessage()} {words}".rstrip())
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         if self._journal:
-            return f"<{_PRIORITY.get(record.levelno, 6)}>{text}"
+            # journald takes every line for a message of its own.
+            priority = f"<{_PRIORITY.get(record.levelno, 6)}>"
+            return priority + text.replace("\n", f"\n{priority}")
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
         return f"{at} {record.levelname.lower()} {text}"
+
+
+def _one_line(text: str) -> str:
+    """Escape what would begin a line of its own or move the cursor: a job's cause can hold anything."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 class JsonLines(logging.Formatter):

@@ -33,13 +33,13 @@ def run(
 ) -> int:
     """Run the daemon in this process; returns its exit code. Raises BadConfig and StoreUnavailable at start."""
     if not demo:
-        return _run(_load(config_path, None, simulate_gpus), None, once=once)
+        return _run(_load(config_path, None), None, simulated=simulate_gpus or 0, once=once)
     directory = Path(tempfile.mkdtemp(prefix="dcd-demo-"))
     made: list[Path] = []
     try:
-        loaded = _load(config_path, directory, simulate_gpus)
+        loaded = _load(config_path, directory)
         made = [parent for parent in Path(loaded.config.daemon.socket).parents if not parent.exists()]
-        return _run(loaded, directory, once=once)
+        return _run(loaded, directory, simulated=simulate_gpus or DEMO_GPUS, once=once)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
         for parent in made:  # innermost first: nothing is left behind
@@ -47,20 +47,18 @@ def run(
                 parent.rmdir()
 
 
-def _load(config_path: str | None, demo_dir: Path | None, simulate_gpus: int | None) -> Loaded:
+def _load(config_path: str | None, demo_dir: Path | None) -> Loaded:
     flags: dict[str, object] = {}
     files = [Path(config_path)] if config_path is not None else None
     if demo_dir is not None:
         # On the usual socket, although its state is elsewhere: the commands shall find it without being told.
         flags["daemon.socket"] = load(files).config.daemon.socket
-        flags |= {**_DEMO_FLAGS, "daemon.state_dir": str(demo_dir), "gpus.simulate": DEMO_GPUS}
+        flags |= {**_DEMO_FLAGS, "daemon.state_dir": str(demo_dir)}
         flags["storage.url"] = f"sqlite:///{demo_dir}/dcdaemon.db"
-    if simulate_gpus is not None:
-        flags["gpus.simulate"] = simulate_gpus
     return load(files, flags=flags)
 
 
-def _run(loaded: Loaded, demo_dir: Path | None, *, once: bool) -> int:
+def _run(loaded: Loaded, demo_dir: Path | None, *, simulated: int, once: bool) -> int:
     # Everything heavy is imported after the configuration is known to be good: a typo is told at once.
     from dcdaemon.daemon.build import Daemon, refuse_simulation  # noqa: PLC0415
 
@@ -68,14 +66,14 @@ def _run(loaded: Loaded, demo_dir: Path | None, *, once: bool) -> int:
     set_up_logging(config.daemon.log_level, config.daemon.log_format)
     for warning in loaded.warnings:
         log.warning(warning, extra={"action": "config_warning"})
-    refuse_simulation(config.gpus.simulate)
+    refuse_simulation(simulated)
     sys.setswitchinterval(0.001)  # submits share the interpreter with sweeps: hand it over quickly
     stop = Stop()
-    daemon = Daemon(loaded, stop, gpus_simulated=config.gpus.simulate)
+    daemon = Daemon(loaded, stop, gpus_simulated=simulated)
     on_signals(stop, lambda: reload(loaded))
     try:
         daemon.start()
-        print(_first_line(daemon.config.gpus.simulate, loaded, demo_dir), flush=True)  # noqa: T201  the first line
+        print(_first_line(daemon.desk, loaded, demo_dir), flush=True)  # noqa: T201  the first line
         notify("READY=1", "STATUS=running")
         if not once:
             stop.wait()
@@ -99,9 +97,10 @@ def end_jobs(desk: Desk) -> None:
         time.sleep(0.05)
 
 
-def _first_line(simulated: int, loaded: Loaded, demo_dir: Path | None) -> str:
-    config = loaded.config
-    what = f"{simulated} SIMULATED H100 GPUs" if simulated else "GPUs of the NVIDIA driver"
+def _first_line(desk: Desk, loaded: Loaded, demo_dir: Path | None) -> str:
+    config, gpus = loaded.config, len(desk.gpus)
+    real = f"{gpus} GPUs of the NVIDIA driver" if gpus else "no GPU (the host alone is watched)"
+    what = f"{gpus} SIMULATED H100 GPUs" if desk.gpus_simulated else real
     kept = f"data in {demo_dir} (removed on exit)" if demo_dir is not None else f"data in {config.daemon.state_dir}"
     doors = f"unix://{config.daemon.socket}" + (f" and http://{config.daemon.tcp}" if config.daemon.tcp else "")
     return f"dcdaemon {__version__} · {'demo: ' if demo_dir else ''}{what} · {doors} · {kept}"

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from dcdaemon.core.ports import (
 )
 
 _TERM, _KILL = 15, 9
+_STOPS = frozenset({"cancelled", "requeued", "preempted"})
 _SIGNALS = {"TERM": _TERM, "INT": 2, "HUP": 1, "USR1": 10, "USR2": 12, "QUIT": 3, "KILL": _KILL}
 
 
@@ -68,7 +69,7 @@ class FakeEngine:
         self._clock, self._play, self._on_end, self._log_dir = clock, play, on_end, log_dir
         self._attempts: dict[Key, _Attempt] = {}
         self._running: set[Key] = set()
-        self._void: set[Key] = set()
+        self._left: set[Key] = set()
         self._pids = count(100_001, 2)
         #: Every attempt that was started, in order: a job that runs twice is seen here.
         self.starts: list[Key] = []
@@ -104,6 +105,8 @@ class FakeEngine:
             number = _KILL if deaf else _SIGNALS[signal]
             attempt.ends_s, attempt.end = ends_s, _end(cause, signal=number)
             self.tick()
+        elif attempt.outcome is None and attempt.end.cause in _STOPS:
+            attempt.end = replace(attempt.end, cause=cause)  # of several stops the last word counts
 
     def tick(self) -> None:
         """End what is due by now, and tell of each end once."""
@@ -119,7 +122,7 @@ class FakeEngine:
 
     def living(self) -> set[Key]:
         """Return the attempts that have processes, those without their shim too."""
-        return {key for key, attempt in self._attempts.items() if not isinstance(attempt.outcome, (Ended, Vanished))}
+        return self._running | self._left
 
     def outcome(self, job: Job) -> Outcome:
         """Tell what became of the attempt."""
@@ -195,6 +198,9 @@ class FakeEngine:
     def _finish(self, key: Key, outcome: Outcome) -> None:
         self._attempts[key].outcome = outcome
         self._running.discard(key)
+        self._left.discard(key)
+        if isinstance(outcome, Leftover):
+            self._left.add(key)
         self._on_end(*key)
 
     def _write(self, key: Key, text: bytes) -> None:

@@ -24,9 +24,7 @@ class MemoryLedger:
     _booked: dict[Place, tuple[int, float]] = field(default_factory=dict)
     _meters: dict[tuple[str, int], MeterState] = field(default_factory=dict)
 
-    def book(
-        self, metered: Sequence[Metered], deltas: Sequence[UsageDelta], gpus: Mapping[int, GpuInfo]
-    ) -> None:
+    def book(self, metered: Sequence[Metered], deltas: Sequence[UsageDelta], gpus: Mapping[int, GpuInfo]) -> None:
         """Add intervals and usage, all or nothing; raise ValueError for parts that do not add up."""
         for interval in metered:
             if sum(share.energy_mj for share in interval.shares) != interval.energy_mj:
@@ -52,9 +50,7 @@ class MemoryLedger:
                     so_far,
                     energy_mj=so_far.energy_mj + share.energy_mj,
                     gpu_s=so_far.gpu_s + share.held_s,
-                    method=interval.method.value
-                    if so_far.method in (None, interval.method.value)
-                    else "mixed",
+                    method=interval.method.value if so_far.method in (None, interval.method.value) else "mixed",
                 )
 
     def _use(self, delta: UsageDelta) -> None:

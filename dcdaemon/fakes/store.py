@@ -139,11 +139,7 @@ class MemoryStore:
     def gpu_samples(self, gpu: int, since: float, until: float) -> list[GpuSample]:
         """Return the stored samples of one GPU, oldest first."""
         with self._lock:
-            found = [
-                sample
-                for (index, at), sample in self._samples.items()
-                if index == gpu and since <= at <= until
-            ]
+            found = [sample for (index, at), sample in self._samples.items() if index == gpu and since <= at <= until]
         return sorted(found, key=lambda sample: sample.at)
 
     def save_gpus(self, gpus: Sequence[GpuInfo], at: float) -> None:  # noqa: ARG002  never asked for
@@ -166,9 +162,7 @@ class MemoryStore:
             action = "restore" if mark.drained is None else "drain"
             self._note(at, actor, action, None, {"gpu": mark.gpu, "why": mark.drained})
 
-    def raise_anomalies(
-        self, findings: Sequence[Finding], at: float, *, momentary: bool = False
-    ) -> list[Anomaly]:
+    def raise_anomalies(self, findings: Sequence[Finding], at: float, *, momentary: bool = False) -> list[Anomaly]:
         """Store new anomalies and return them; one that is open already is left as it is."""
         with self._lock:
             return [

@@ -128,7 +128,9 @@ class Launcher:
             directory.request_stop(signal_name, grace_s, cause)
         shim = directory.shim()
         if shim is not None:
-            return shim.send(signal.SIGTERM)
+            told = shim.send(signal.SIGTERM)
+            shim.send(signal.SIGCONT)  # a job of the daemon's own user can have stopped its shim: no way to live on
+            return told
         # A shim on its way to its claim looks for the request before it lets the job run.
         return self._watcher.watches((job_id, attempt))
 

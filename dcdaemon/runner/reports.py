@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 LINE_MAX_BYTES = 64 * 1024
-CALL_MAX_BYTES = 1024 * 1024
+CALL_MAX_BYTES = 256 * 1024
 
 log = logging.getLogger(__name__)
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 def read_reports(directory: Path, offset: int) -> tuple[list[dict[str, Any]], int]:
     """Return the JSON objects in complete lines behind a byte offset, and the offset to go on from.
 
-    A call reads at most 1 MiB. Lines that are too long or no JSON object are skipped and counted in the log.
+    A call reads at most 256 KiB. Lines that are too long or no JSON object are skipped and counted in the log.
     """
     chunk = _read(directory / "report.jsonl", offset)
     complete = chunk.rfind(b"\n") + 1

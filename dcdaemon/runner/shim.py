@@ -22,7 +22,7 @@ PR_SET_CHILD_SUBREAPER = 36
 NOT_DEFAULT = [n for n in range(1, signal.NSIG) if signal.getsignal(n) not in (signal.SIG_DFL, None)]
 WATCHED = frozenset({signal.SIGCHLD, signal.SIGTERM})
 KILL_AGAIN_S = 0.05
-EXIT_RECORD_MAX_BYTES = 4096
+EXIT_RECORD_MAX_BYTES = 8192  # of it 500 characters of error, each up to 12 bytes as JSON
 NOT_FOUND, NOT_EXECUTABLE, CANNOT_START = 127, 126, 125
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -145,7 +145,8 @@ class _Supervision:
 
     def _stop(self) -> None:
         stop = _read_stop(self.spec)
-        self.cause = self.cause or stop["cause"]
+        if self.cause != "timed_out":
+            self.cause = stop["cause"]  # the last word counts: a requeue that was cancelled does not run again
         self._kill_after(stop["grace_s"])
         number = getattr(signal, "SIG" + stop["signal"], signal.SIGTERM)
         if self.main_status is not None or not _signal_group(self.main_pid or 0, number):

@@ -181,11 +181,11 @@ def _with_forecast(picture: _Picture, reason: Reason) -> Reason:
 def _add_limit_to_start(picture: _Picture, job: QueuedJob, facts: Facts) -> None:
     """Add the limit with which the job may pass the head, if trying it out proves that it does."""
     head_in_s = facts.get("head_starts_in_s")
-    if head_in_s is None or head_in_s < _SHORTEST_LIMIT_S:
+    if head_in_s is None or head_in_s - job.grace_s < _SHORTEST_LIMIT_S:
         return
-    limit_s = float(head_in_s // _SHORTEST_LIMIT_S * _SHORTEST_LIMIT_S)
+    limit_s = float((head_in_s - job.grace_s) // _SHORTEST_LIMIT_S * _SHORTEST_LIMIT_S)
     queue = picture.queue.copy()
-    queue.replace(replace(job, limit_s=limit_s))
+    queue.replace(replace(job, limit_s=limit_s + job.grace_s))
     starts = plan(picture.view, queue, picture.policy, picture.now).starts
     if any(start.job_id == job.id for start in starts):
         facts["limit_to_start_s"] = limit_s

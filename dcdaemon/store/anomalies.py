@@ -63,9 +63,7 @@ def acknowledge(connection: Connection, node: str, anomaly_id: int, at: float, a
     return True
 
 
-def find(
-    connection: Connection, *, since: float | None, open_only: bool, job_id: int | None
-) -> list[Anomaly]:
+def find(connection: Connection, *, since: float | None, open_only: bool, job_id: int | None) -> list[Anomaly]:
     """Return anomalies, newest first."""
     statement = select(anomaly).order_by(anomaly.c.id.desc())
     if since is not None:

@@ -49,9 +49,7 @@ def _gpu_upsert(dialect: str) -> Insert:
 def marks(connection: Connection, node: str) -> list[GpuMark]:
     """Return the marks on GPUs of the node."""
     statement = select(gpu_mark).where(gpu_mark.c.node == node).order_by(gpu_mark.c.gpu)
-    return [
-        GpuMark(row.gpu, row.drained, row.drained_by, row.drained_at) for row in connection.execute(statement)
-    ]
+    return [GpuMark(row.gpu, row.drained, row.drained_by, row.drained_at) for row in connection.execute(statement)]
 
 
 def set_mark(connection: Connection, node: str, mark: GpuMark, at: float, actor: Actor) -> None:

@@ -70,9 +70,7 @@ def _apply(connection: Connection, change: JobChange) -> Job | None:
     _give_back(connection, after.id, lost)
     if change.action is not None:
         detail = {"from": before.state.value, "to": after.state.value}
-        add_audit(
-            connection, [audit_row(after.node, change.at, change.actor, change.action, after.id, detail)]
-        )
+        add_audit(connection, [audit_row(after.node, change.at, change.actor, change.action, after.id, detail)])
     return after
 
 

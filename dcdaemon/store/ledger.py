@@ -21,9 +21,7 @@ Rows = list[dict[str, Any]]
 
 def book(connection: Connection, node: str, metered: Sequence[Metered], deltas: Sequence[UsageDelta]) -> None:
     """Add to ledger, meters and usage in the transaction at hand."""
-    uuids = {
-        (row.node, row.gpu): row.uuid for row in connection.execute(select(gpu.c.node, gpu.c.gpu, gpu.c.uuid))
-    }
+    uuids = {(row.node, row.gpu): row.uuid for row in connection.execute(select(gpu.c.node, gpu.c.gpu, gpu.c.uuid))}
     _execute(connection, upsert(connection, energy, add=("energy_mj", "held_s")), _energy_rows(metered))
     _execute(connection, upsert(connection, meter, add=("measured_mj",)), _meter_rows(metered, uuids))
     _execute(connection, _usage_upsert(connection.dialect.name), _usage_rows(node, metered, deltas))

@@ -44,9 +44,7 @@ def _delete_raw(node: str, series: Series, before: float, connection: Connection
     return _delete_oldest(series.raw.c.ts, node, min(before, folded), HOUR_S, connection)
 
 
-def _delete_oldest(
-    when: Column[Any], node: str, before: float, slice_s: float, connection: Connection
-) -> int | None:
+def _delete_oldest(when: Column[Any], node: str, before: float, slice_s: float, connection: Connection) -> int | None:
     table = when.table
     of_node = table.c.node == node
     oldest = connection.execute(select(func.min(when)).where(of_node, when < before)).scalar_one_or_none()

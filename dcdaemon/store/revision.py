@@ -19,9 +19,7 @@ def stored_revision(database: Database) -> str | None:
     with database.reader.connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
-        revision: str | None = connection.execute(
-            text("SELECT version_num FROM alembic_version")
-        ).scalar_one_or_none()
+        revision: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
         return revision
 
 
@@ -35,12 +33,8 @@ def bring_up_to_date(database: Database, url: str) -> None:
         raise StoreUnavailable(msg, "it was written by a newer version: install that one")
     # The URL may carry a password, and arguments are seen by every user of the machine.
     command = [sys.executable, "-m", "dcdaemon.store.migrate", "-"]
-    child = subprocess.run(
-        command, input=url, capture_output=True, text=True, timeout=_MIGRATION_S, check=False
-    )
+    child = subprocess.run(command, input=url, capture_output=True, text=True, timeout=_MIGRATION_S, check=False)
     if child.returncode != 0:
         said = child.stderr.strip().splitlines() or ["no message"]
         msg = f"the database {database.name} cannot be brought to schema {HEAD}: {said[-1]}"
-        raise StoreUnavailable(
-            msg, "nothing was changed; python -m dcdaemon.store.migrate URL shows the whole story"
-        )
+        raise StoreUnavailable(msg, "nothing was changed; python -m dcdaemon.store.migrate URL shows the whole story")

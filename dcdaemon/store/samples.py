@@ -66,9 +66,7 @@ def write(connection: Connection, node: str, sweeps: Sequence[Sweep]) -> None:
     _insert(connection, GPU, node, [_gpu_fields(sample) for sweep in sweeps for sample in sweep.gpus])
     _insert(connection, HOST, node, [asdict(reading.host) for reading in hosts])
     _insert(connection, DISK, node, [asdict(disk) for reading in hosts for disk in reading.disks])
-    _insert(
-        connection, FILESYSTEM, node, [asdict(mount) for reading in hosts for mount in reading.filesystems]
-    )
+    _insert(connection, FILESYSTEM, node, [asdict(mount) for reading in hosts for mount in reading.filesystems])
     _insert(connection, NET, node, [asdict(net) for reading in hosts for net in reading.nets])
 
 

@@ -44,9 +44,7 @@ def _series(name: str, device: Columns, gauges: Columns, counters: Columns, more
         columns = [Column("n", Integer, nullable=False), *_folded_columns(gauges, counters)]
         if "simulated" in more:
             columns.append(Column("simulated", Boolean))
-        folded[bucket_s] = Table(
-            f"{name}_{suffix}", metadata, *_key(device), *columns, sqlite_with_rowid=False
-        )
+        folded[bucket_s] = Table(f"{name}_{suffix}", metadata, *_key(device), *columns, sqlite_with_rowid=False)
     return Series(raw, next(iter(device), None), tuple(gauges), tuple(counters), folded)
 
 

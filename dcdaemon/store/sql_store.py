@@ -154,9 +154,7 @@ class SqlStore:
         """Drain a GPU in the actor's name, or restore it when the mark says nothing."""
         self._ledger.run(lambda connection: gpus.set_mark(connection, self.node, mark, at, actor))
 
-    def raise_anomalies(
-        self, findings: Sequence[Finding], at: float, *, momentary: bool = False
-    ) -> list[Anomaly]:
+    def raise_anomalies(self, findings: Sequence[Finding], at: float, *, momentary: bool = False) -> list[Anomaly]:
         """Store new anomalies and return them; one that is open already is left as it is."""
         if not findings:
             return []
@@ -177,9 +175,7 @@ class SqlStore:
 
     def acknowledge(self, anomaly_id: int, at: float, actor: Actor) -> bool:
         """Note that somebody has seen it; False when there is no such anomaly."""
-        return self._ledger.run(
-            lambda connection: anomalies.acknowledge(connection, self.node, anomaly_id, at, actor)
-        )
+        return self._ledger.run(lambda connection: anomalies.acknowledge(connection, self.node, anomaly_id, at, actor))
 
     def add_reports(self, reports: Sequence[Report]) -> None:
         """Keep what jobs reported."""
@@ -196,9 +192,7 @@ class SqlStore:
 
     def add_token(self, token_hash: str, actor: Actor, name: str, at: float) -> None:
         """Remember the SHA-256 of a token and whom it stands for."""
-        self._ledger.run(
-            lambda connection: records.add_token(connection, self.node, token_hash, actor, name, at)
-        )
+        self._ledger.run(lambda connection: records.add_token(connection, self.node, token_hash, actor, name, at))
 
     def token_owner(self, token_hash: str) -> Actor | None:
         """Return whom a token stands for."""
@@ -215,9 +209,7 @@ class SqlStore:
     def prune(self, now: float) -> int:
         """Delete samples, anomalies and reports past their retention, in slices; return rows deleted."""
         self.roll_up(now)
-        return sum(
-            self._run_slices(delete_slice) for delete_slice in expired(self.node, self._retention, now)
-        )
+        return sum(self._run_slices(delete_slice) for delete_slice in expired(self.node, self._retention, now))
 
     def _run_slices(self, work: Callable[[Connection], int | None]) -> int:
         rows = 0
@@ -231,6 +223,12 @@ class SqlStore:
 
     def facts(self) -> StoreFacts:
         """Describe the database."""
+        try:
+            return self._facts()
+        except DBAPIError as error:
+            raise unavailable(error, self._database.name) or error from error
+
+    def _facts(self) -> StoreFacts:
         return StoreFacts(
             url=self._database.name,
             dialect=self._database.dialect,

@@ -17,6 +17,8 @@ from dcdaemon.store.faults import unavailable
 
 #: A log longer than this is copied back while writers wait, so that it cannot grow for ever.
 _LONG_WAL_BYTES = 64 * 1024 * 1024
+#: What `PRAGMA auto_vacuum` answers for INCREMENTAL.
+_INCREMENTAL = 2
 
 
 class SqliteDatabase:
@@ -123,9 +125,11 @@ class SqliteDatabase:
             isolation_level=None,  # transactions begin where we say so
             check_same_thread=False,  # used by one thread at a time, not by one thread only
         )
-        # auto_vacuum counts only before the first table; the log is copied back by checkpoint() alone.
+        # It counts only before the first table, and setting it again would be a write with each connection.
+        if raw.execute("PRAGMA auto_vacuum").fetchone() != (_INCREMENTAL,):
+            raw.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        # The log is copied back by checkpoint() alone.
         for pragma in (
-            "PRAGMA auto_vacuum=INCREMENTAL",
             "PRAGMA journal_mode=WAL",
             "PRAGMA foreign_keys=ON",
             "PRAGMA wal_autocheckpoint=0",
@@ -141,7 +145,7 @@ def _transactional(engine: Engine) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        _raw(connection).execute("BEGIN IMMEDIATE")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # not on the raw connection: errors come wrapped
 
     return engine
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import psutil
 
 from dcdaemon.core.gpu import GpuProcess
+from dcdaemon.core.secrecy import mask_argv
 from dcdaemon.telemetry.processes import start_ticks
 
 _REMEMBERED = 4096
@@ -41,6 +42,6 @@ def _look_up(pid: int) -> tuple[str | None, str | None, float]:
     try:
         process = psutil.Process(pid)
         with process.oneshot():
-            return process.username(), " ".join(process.cmdline()) or None, process.create_time()
+            return process.username(), " ".join(mask_argv(process.cmdline())) or None, process.create_time()
     except psutil.Error:
         return None, None, time.time()

@@ -9,7 +9,7 @@ from dcdaemon.client.answer import Document
 def status_line(status: Document) -> str:
     """Return the daemon in one line."""
     queue, gpus = status["queue"], status["gpus"]
-    late = [duty["name"] for duty in status["duties"] if not duty["ok"]]
+    troubled = [duty["name"] for duty in status["duties"] if not duty["ok"]]
     parts = [
         f"dcdaemon {status['version']} on {status['node']}",
         f"{queue['running']} running, {queue['waiting']} waiting",
@@ -17,8 +17,8 @@ def status_line(status: Document) -> str:
     ]
     if status["simulated"]:
         parts.append("simulated GPUs")
-    if late:
-        parts.append(f"late: {', '.join(late)}")
+    if troubled:
+        parts.append(f"not well: {', '.join(troubled)}")
     return printable(" · ".join(parts))
 
 
@@ -52,5 +52,5 @@ def _database(base: Document) -> str:
 def _duty(duty: Document) -> str:
     age = UNKNOWN if duty["last_tick_age_s"] is None else f"{short(duty['last_tick_age_s'])} ago"
     took = duration(duty["last_duration_s"])
-    state = "ok" if duty["ok"] else f"LATE: {duty['error'] or 'no reason known'}"
+    state = "ok" if duty["ok"] else f"in trouble: {duty['error']}" if duty["error"] else "LATE"
     return printable(f"  {duty['name']:<14} every {duration(duty['every_s']):<6} last {age:<10} took {took:<6} {state}")

@@ -35,10 +35,7 @@ class GpuDuty:
         self._desk = desk
         self._source = source
         self._book_every_s = book_every_s
-        meters = tuple(desk.store.meters())
-        self._ledger = Ledger(desk.node, meters)
-        # The first booking may span the daemon's downtime: holds of jobs that ended in it count, too.
-        self._holds_since = min((meter.at for meter in meters), default=desk.clock.now())
+        self._ledger = Ledger(desk.node, tuple(desk.store.meters()))
         self._pending: deque[Booking] = deque()
         self._sweeps: list[tuple[GpuSample, ...]] = []
         self._booked_s = desk.clock.monotonic()
@@ -83,7 +80,6 @@ class GpuDuty:
             raise
         self._pending.clear()
         self._desk.board.booked_until = max((interval.to_at for interval in metered), default=0.0)
-        self._holds_since = self._desk.clock.now()
 
     def allocations(self) -> dict[int, Allocation]:
         """Tell which job holds each GPU."""
@@ -108,6 +104,12 @@ class GpuDuty:
         return reading
 
     def _holdings(self) -> list[Holding]:
-        now = self._desk.clock.now()
-        holds = self._desk.book.holds(min(self._holds_since, now - _REMEMBER_S), now)
+        """Return who used each GPU since its energy was split last: long ago for one that was lost meanwhile."""
+        recently = self._desk.clock.now() - _REMEMBER_S
+        split_at = {state.gpu: state.at for state in self._ledger.states}
+        for gpu, meter in self._ledger.meters.items():
+            if meter.reading is not None:
+                split_at[gpu] = meter.reading.at
+        since_of = {gpu: min(at, recently) for gpu, at in split_at.items()}
+        holds = self._desk.book.holds(recently, self._desk.clock.now(), since_of)
         return [Holding(hold.job_id, hold.gpu, hold.from_at, hold.to_at) for hold in holds]

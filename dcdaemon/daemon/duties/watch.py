@@ -5,12 +5,17 @@ from collections import deque
 
 from dcdaemon.anomalies.picture import EndedJob, NodePicture, Thresholds
 from dcdaemon.anomalies.watch import Key, watch_from
+from dcdaemon.anomalies.work import CRASHED, crash_subject
 from dcdaemon.control.desk import Desk
+from dcdaemon.core.errors import Refused
 from dcdaemon.core.job import ENDED, Job
+from dcdaemon.core.ports import JobQuery
 from dcdaemon.daemon.duties.gpus import GpuDuty
 
 _TAIL_BYTES = 8 * 1024
 _TAIL_LINES = 5
+#: How far back a starting daemon looks for crashes that nobody wrote down.
+_LOOK_BACK_S = 86400.0
 
 
 class WatchDuty:
@@ -26,10 +31,18 @@ class WatchDuty:
         self._desk = desk
         self._gpus = gpus
         self._expected_driver = expected_driver
-        self._ended: deque[Job] = deque()
-        open_now = desk.store.anomalies(open_only=True)
+        self._ended: deque[Job] = deque(self._unseen_crashes())
+        # A database may serve several nodes; what is open on another one is not ours to clear.
+        open_now = [a for a in desk.store.anomalies(open_only=True) if a.node == desk.node]
         self._watch = watch_from(anomaly.finding for anomaly in open_now)
         self._ids: dict[Key, int] = {(a.finding.rule, a.finding.subject): a.id for a in open_now}
+
+    def _unseen_crashes(self) -> list[Job]:
+        """Return jobs whose failure an earlier daemon stored, and died before it looked at them."""
+        store, since = self._desk.store, self._desk.clock.now() - _LOOK_BACK_S
+        seen = {anomaly.finding.subject for anomaly in store.anomalies(since=since)}
+        failed = store.jobs(JobQuery(states=CRASHED, ended_since=since, oldest_first=True))
+        return [job for job in failed if job.node == self._desk.node and crash_subject(job) not in seen]
 
     def noted(self, job: Job) -> None:
         """Have a job that ended looked at, from any thread."""
@@ -69,7 +82,10 @@ class WatchDuty:
         """Return the last lines of a failed job's output, as evidence."""
         if job.exit_code == 0:
             return ()
-        descriptor = self._desk.engine.open_log(job, job.attempt)
+        try:
+            descriptor = self._desk.engine.open_log(job, job.attempt)
+        except Refused:
+            return ()  # --log may name /dev/null or a link: no evidence, and no reason to stop watching
         if descriptor is None:
             return ()
         try:

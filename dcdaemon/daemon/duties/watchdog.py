@@ -25,7 +25,8 @@ class WatchdogDuty:
     def tick(self) -> None:
         """Publish the duties' reports; notify systemd."""
         self._desk.board.duties = self._ticker.reports()
-        if self._api_alive() and not any(duty.late for duty in self._desk.board.duties):
+        well = self._api_alive() and not self._conductor.stuck()
+        if well and not any(duty.late for duty in self._desk.board.duties):
             notify("WATCHDOG=1", f"STATUS={self._status()}")
 
     def _status(self) -> str:

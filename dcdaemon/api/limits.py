@@ -1,0 +1,83 @@
+"""What one connection, and one user, may take of the daemon's memory and descriptors before anything is understood."""
+
+import asyncio
+import json
+import os
+from collections import defaultdict
+from functools import partial
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from dcdaemon.api.identity import PEER_KEY, PeerProtocol
+from dcdaemon.core.errors import BadInput, DcdError, Refused
+
+#: More than the transport hands over at once (256 KiB), which may hold the rest of an earlier request, too.
+HEAD_MAX_BYTES = 512 * 1024
+#: Ten thousand jobs of 1.6 KB: a body is parsed while nobody else is served.
+BODY_MAX_BYTES = 16 * 1024 * 1024
+#: A process has some thousand descriptors for everybody, and no idle connection is ever closed.
+CONNECTIONS_PER_USER = 256
+#: Requests of one user that are worked on at once: the threads that answer are few, and there for everybody.
+TURNS_PER_USER = 4
+
+
+class LimitedProtocol(PeerProtocol):
+    """Refuses requests without end and the connections of a user who has too many; root's are not counted."""
+
+    _received = 0
+    _in_head = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Count the user's connections; one too many is told so and closed."""
+        super().connection_made(transport)
+        uid = self.peer[0] if self.peer else None
+        if uid in {0, os.geteuid()}:
+            return
+        theirs = sum(isinstance(other, LimitedProtocol) and other.peer == self.peer for other in self.connections)
+        if theirs > CONNECTIONS_PER_USER:
+            self._refuse(Refused(f"you have {theirs - 1} connections open", "close some, or wait for them to end"))
+
+    def data_received(self, data: bytes) -> None:
+        """Count what came for this request: neither the parser nor the application has an upper bound."""
+        super().data_received(data)
+        self._received += len(data)
+        limit = HEAD_MAX_BYTES if self._in_head else BODY_MAX_BYTES
+        if self._received > limit and not self.transport.is_closing():
+            self._refuse(BadInput(f"the request is longer than {limit} bytes", "send it in several parts"))
+
+    def on_message_begin(self) -> None:
+        """Count anew for each request."""
+        super().on_message_begin()
+        self._received, self._in_head = 0, True
+
+    def on_headers_complete(self) -> None:
+        """From here on it is the body that is counted."""
+        super().on_headers_complete()
+        self._received, self._in_head = 0, False
+
+    def _refuse(self, error: DcdError) -> None:
+        body = json.dumps(error.as_json()).encode()
+        head = f"HTTP/1.1 {error.http_status} Refused\r\ncontent-type: application/json\r\n"
+        self.transport.write(f"{head}content-length: {len(body)}\r\nconnection: close\r\n\r\n".encode() + body)
+        self.transport.close()
+
+
+class FairTurns:
+    """ASGI middleware: one user's requests wait for each other, so that they do not make all others wait."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._turns: defaultdict[int | None, asyncio.Semaphore] = defaultdict(
+            partial(asyncio.Semaphore, TURNS_PER_USER)
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer when it is this user's turn; streams only sleep, and need none."""
+        peer = scope.get(PEER_KEY)
+        uid = peer[0] if peer else None
+        sleeps = scope.get("path", "").endswith(("/log", "/wait"))
+        if sleeps or uid in {0, os.geteuid()}:
+            await self._app(scope, receive, send)
+            return
+        async with self._turns[uid]:
+            await self._app(scope, receive, send)

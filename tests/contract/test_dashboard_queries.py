@@ -188,9 +188,7 @@ def fill_gpus(store: SqlStore) -> None:
 def fill_ledger(store: SqlStore) -> None:
     booked = [
         metered(store, 0, MIDNIGHT - 2 * DAY, IDLE, 9 * KWH, HOUR),  # before the first whole day
-        metered(
-            store, 0, MIDNIGHT - DAY + 3 * HOUR - 1, IDLE, KWH // 5, HOUR
-        ),  # that day, before the time shown
+        metered(store, 0, MIDNIGHT - DAY + 3 * HOUR - 1, IDLE, KWH // 5, HOUR),  # that day, before the time shown
         metered(store, 0, NOW - 3500, 1, KWH // 2, HOUR),
         metered(store, 0, NOW - 1, 2, KWH // 10, 600),
         metered(store, 1, NOW - 1, IDLE, KWH * 3 // 10, HOUR),
@@ -228,9 +226,7 @@ def fill(url: str) -> None:
 # ---- Grafana's part
 
 
-def expanded(
-    sql: str, *, since: int = NOW - DAY, until: int = NOW, interval_s: int = 10, node: str = "n1"
-) -> str:
+def expanded(sql: str, *, since: int = NOW - DAY, until: int = NOW, interval_s: int = 10, node: str = "n1") -> str:
     """Put in the variables as Grafana does, and nothing else: any other variable is an error."""
     variables = {
         "${node:sqlstring}": f"'{node}'",

@@ -74,6 +74,8 @@ def test_a_server_that_is_away_is_told_and_got_over(store: SqlStore, line: CutLi
     assert caught.value.hint == "start the database server; the daemon connects again by itself"
     with pytest.raises(StoreUnavailable):
         names(store)
+    with pytest.raises(StoreUnavailable):
+        store.facts()
     line.away = False
     store.submit([SPEC], 3.0, ADA)
     assert len(names(store)) == 2

@@ -73,9 +73,7 @@ def test_ids_are_not_used_again(sqlite_url: str) -> None:
 def test_threads_submit_side_by_side(url: str) -> None:
     store = open_store(url, "n1")
     with ThreadPoolExecutor(16) as threads:
-        answers = list(
-            threads.map(lambda number: store.submit([SPEC] * (1 + number % 3), 1.0, ADA), range(120))
-        )
+        answers = list(threads.map(lambda number: store.submit([SPEC] * (1 + number % 3), 1.0, ADA), range(120)))
     ids = [job.id for jobs in answers for job in jobs]
     assert [len(jobs) for jobs in answers] == [1 + number % 3 for number in range(120)]
     assert sorted(ids) == sorted(job.id for job in store.jobs(JobQuery()))

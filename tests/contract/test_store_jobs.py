@@ -199,9 +199,7 @@ def test_the_audit_tells_who_did_what(store: Store) -> None:
     store.save([JobChange(held, cancelled, 4000.0, BOB, "too late")])
     submitted, hold, cancel = store.audit(job_id=job.id)
     assert submitted == AuditRow(1000.0, 1001, "ada", "socket", "submit", job.id)
-    assert hold == AuditRow(
-        2000.0, 1002, "bob", "token", "hold", job.id, {"from": "waiting", "to": "waiting"}
-    )
+    assert hold == AuditRow(2000.0, 1002, "bob", "token", "hold", job.id, {"from": "waiting", "to": "waiting"})
     assert (cancel.user, cancel.via) == (DAEMON.user, DAEMON.via)
     assert cancel.detail == {"from": "waiting", "to": "cancelled"}
     assert store.audit(since=2000.0) == [hold, cancel]
@@ -213,8 +211,6 @@ text = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(argv=st.lists(text, min_size=1, max_size=4), name=text, cwd=text, mem=st.integers(0, 2**62))
-def test_any_text_a_shell_can_pass_is_kept(
-    store: Store, argv: list[str], name: str, cwd: str, mem: int
-) -> None:
+def test_any_text_a_shell_can_pass_is_kept(store: Store, argv: list[str], name: str, cwd: str, mem: int) -> None:
     (job,) = store.submit([a_spec(argv=tuple(argv), name=name, cwd=cwd, mem_bytes=mem)], 1.0, ADA)
     assert store.job(job.id) == job

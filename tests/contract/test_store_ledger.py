@@ -128,9 +128,7 @@ def test_the_ledger_of_a_gpu_equals_its_meter(url: str, batches: list[list[Meter
     store.close()
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     with engine.connect() as connection:
-        booked = connection.execute(
-            sa.text("SELECT gpu, sum(energy_mj) FROM energy GROUP BY gpu ORDER BY gpu")
-        )
+        booked = connection.execute(sa.text("SELECT gpu, sum(energy_mj) FROM energy GROUP BY gpu ORDER BY gpu"))
         measured = connection.execute(sa.text("SELECT gpu, measured_mj FROM meter ORDER BY gpu"))
         assert [(gpu, int(mj)) for gpu, mj in booked] == [(gpu, mj) for gpu, mj in measured]
         assert connection.execute(sa.text("SELECT count(*) FROM meter")).scalar_one() >= bool(any(batches))

@@ -100,13 +100,9 @@ def test_every_part_of_a_host_reading_is_written(sql_store: SqlStore, url: str) 
 def test_a_closed_minute_is_folded_into_mean_range_and_growth(sql_store: SqlStore, url: str) -> None:
     readings = [
         gpu(T0 + 50, util_ratio=0.9, energy_counter_mj=1000),  # the minute before
-        gpu(
-            T0 + 60, util_ratio=0.2, power_w=100.0, mem_used_bytes=10, energy_counter_mj=1500, simulated=True
-        ),
+        gpu(T0 + 60, util_ratio=0.2, power_w=100.0, mem_used_bytes=10, energy_counter_mj=1500, simulated=True),
         gpu(T0 + 80, util_ratio=0.4, power_w=None, mem_used_bytes=30, energy_counter_mj=1600),
-        gpu(
-            T0 + 100, util_ratio=0.9, power_w=300.0, mem_used_bytes=20, energy_counter_mj=50
-        ),  # driver reloaded
+        gpu(T0 + 100, util_ratio=0.9, power_w=300.0, mem_used_bytes=20, energy_counter_mj=50),  # driver reloaded
         gpu(T0 + 100, 1, util_ratio=None),
         gpu(T0 + 125, util_ratio=0.7, energy_counter_mj=60),  # a minute not closed yet
     ]
@@ -131,15 +127,12 @@ def test_a_closed_minute_is_folded_into_mean_range_and_growth(sql_store: SqlStor
 
 def test_folding_twice_writes_nothing_more(sql_store: SqlStore, url: str) -> None:
     for second in range(0, 3 * HOUR, 300):
-        sql_store.record(
-            [gpu(T0 + second, power_w=100.0)], host(T0 + second, written=second, received=2 * second)
-        )
+        sql_store.record([gpu(T0 + second, power_w=100.0)], host(T0 + second, written=second, received=2 * second))
     sql_store.flush_samples()
     now = T0 + 3 * HOUR + 60
     assert sql_store.roll_up(now) > 0
     before = {
-        table: rows(url, table)
-        for table in ("gpu_sample_1m", "gpu_sample_1h", "disk_sample_1h", "net_sample_1h")
+        table: rows(url, table) for table in ("gpu_sample_1m", "gpu_sample_1h", "disk_sample_1h", "net_sample_1h")
     }
     assert sql_store.roll_up(now) == 0
     assert before == {table: rows(url, table) for table in before}

@@ -88,9 +88,7 @@ class Sequences(RuleBasedStateMachine):
     def gpus_are_held_by_active_jobs_alone(self) -> None:
         with self.engine.connect() as connection:
             rows = connection.execute(sa.text("SELECT node, gpu, job_id FROM allocation")).all()
-        held = [
-            (job.node, gpu, job.id) for job in self.memory.jobs(JobQuery(states=ACTIVE)) for gpu in job.gpus
-        ]
+        held = [(job.node, gpu, job.id) for job in self.memory.jobs(JobQuery(states=ACTIVE)) for gpu in job.gpus]
         assert sorted(tuple(row) for row in rows) == sorted(held)
 
     def teardown(self) -> None:

@@ -108,9 +108,7 @@ def test_the_program_knows_the_newest_migration() -> None:
     assert [script.revision for script in scripts.walk_revisions()] == list(reversed(REVISIONS))
 
 
-def test_an_up_to_date_database_starts_no_child(
-    migrated_sqlite: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_up_to_date_database_starts_no_child(migrated_sqlite: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         pytest.fail("a child was started")
 
@@ -154,9 +152,7 @@ def test_many_nodes_may_start_on_one_empty_server(postgres_url: str) -> None:
 
 
 def test_the_daemon_never_loads_alembic() -> None:
-    program = (
-        "import sys, dcdaemon.store.sql_store; print([name for name in sys.modules if 'alembic' in name])"
-    )
+    program = "import sys, dcdaemon.store.sql_store; print([name for name in sys.modules if 'alembic' in name])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

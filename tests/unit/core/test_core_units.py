@@ -71,7 +71,7 @@ def test_a_printed_duration_can_be_read_back_and_is_cut_by_less_than_its_smaller
 @pytest.mark.parametrize(
     ("text", "count"),
     [
-        ("1048576", 2**20),
+        ("1048576B", 2**20),
         ("512M", 512 * 2**20),
         ("512MiB", 512 * 2**20),
         ("1.5g", 3 * 2**29),
@@ -82,6 +82,12 @@ def test_a_printed_duration_can_be_read_back_and_is_cut_by_less_than_its_smaller
 )
 def test_bytes(text, count):
     assert parse_bytes(text) == count
+
+
+def test_memory_without_a_unit_is_refused_with_both_readings():
+    with pytest.raises(BadInput) as refusal:
+        parse_bytes("32")
+    assert refusal.value.hint == "write 32G for gibibytes, 32M for mebibytes"
 
 
 @pytest.mark.parametrize("text", ["", "M", "-1G", "5X", "1G2M", "lots"])
@@ -105,7 +111,8 @@ def test_bytes_printed(count, text):
         (0, "0 J"),
         (3_599_000, "3599 J"),
         (3_600_000, "1.0 Wh"),
-        (36_000_000, "10.0 Wh"), (360_000_000, "0.10 kWh"),
+        (36_000_000, "10.0 Wh"),
+        (360_000_000, "0.10 kWh"),
         (3_600_000_000, "1.00 kWh"),
     ],
 )

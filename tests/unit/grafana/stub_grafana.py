@@ -28,11 +28,7 @@ class StubGrafana:
     def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         match method, path.removeprefix("/api").split("/")[1:]:
             case "GET", ["datasources"]:
-                return (
-                    (200, self.datasources)
-                    if self.may_list_datasources
-                    else (403, {"message": "Permission denied"})
-                )
+                return (200, self.datasources) if self.may_list_datasources else (403, {"message": "Permission denied"})
             case "GET", ["datasources", "uid", uid]:
                 found = [source for source in self.datasources if source["uid"] == uid]
                 return (200, found[0]) if found else (404, {"message": "Data source not found"})

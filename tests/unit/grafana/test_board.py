@@ -48,20 +48,14 @@ def test_every_panel_asks_the_data_source_the_viewer_picked(board):
     document = board.build()
     sources = [panel["datasource"] for panel in document["panels"] if panel["type"] != "row"]
     sources += [panel["targets"][0]["datasource"] for panel in document["panels"] if panel["type"] != "row"]
-    sources += [
-        variable["datasource"] for variable in document["templating"]["list"] if "datasource" in variable
-    ]
-    assert {(source["type"], source["uid"]) for source in sources} == {
-        (board.dialect.plugins[0], "${datasource}")
-    }
+    sources += [variable["datasource"] for variable in document["templating"]["list"] if "datasource" in variable]
+    assert {(source["type"], source["uid"]) for source in sources} == {(board.dialect.plugins[0], "${datasource}")}
     assert document["templating"]["list"][0]["query"] == board.dialect.plugins[0]
 
 
 @EVERY_BOARD
 def test_every_panel_says_what_it_shows(board):
-    assert [
-        panel.title for panel in board.panels if not isinstance(panel, Heading) and not panel.description
-    ] == []
+    assert [panel.title for panel in board.panels if not isinstance(panel, Heading) and not panel.description] == []
 
 
 def test_uids_never_change_because_an_upload_replaces_by_uid():
@@ -84,9 +78,7 @@ def test_sqlite_lines_are_drawn_as_time_series_named_by_their_label():
     lines = [panel for panel in node_board(SQLITE).build()["panels"] if panel["type"] == "timeseries"]
     assert {panel["targets"][0]["queryType"] for panel in lines} == {"time series"}
     assert {tuple(panel["targets"][0]["timeColumns"]) for panel in lines} == {("time",)}
-    assert {panel["fieldConfig"]["defaults"]["displayName"] for panel in lines} == {
-        "${__field.labels.metric}"
-    }
+    assert {panel["fieldConfig"]["defaults"]["displayName"] for panel in lines} == {"${__field.labels.metric}"}
 
 
 def test_a_column_nobody_described_is_a_mistake():

@@ -78,6 +78,15 @@ def test_a_second_stop_may_shorten_the_grace_and_never_lengthens_it(node, wait_u
     assert node.end_of(spec).signal == signal.SIGKILL
 
 
+def test_of_several_stops_the_last_word_counts(node, wait_until):
+    spec = node.start("sh", "-c", IGNORES_TERM)
+    wait_until(lambda: node.log(spec))
+    node.launcher.stop(spec.job_id, spec.attempt, "TERM", 3600, "requeued")
+    node.stop(spec, grace_s=0.05)
+
+    assert node.end_of(spec).cause == "cancelled"
+
+
 def test_the_stop_sends_the_signal_that_was_asked_for(node, wait_until):
     spec = node.start("sh", "-c", "trap 'exit 3' USR1; echo ready; while :; do sleep 0.05; done")
     wait_until(lambda: node.log(spec))

@@ -170,6 +170,15 @@ def test_a_job_that_cannot_start_says_why_in_its_log_and_its_record(node, argv, 
     assert all(line.startswith("dcd: hint: ") for line in rest)
 
 
+def test_the_longest_reason_of_all_is_on_record(node):
+    spec = node.start("/" + "\U0001f600" * 600)
+
+    end = node.end_of(spec)
+    assert (end.cause, end.exit_code) == ("start_failed", 125)
+    assert end.error is not None
+    assert len(end.error) == 500
+
+
 def test_a_script_whose_interpreter_is_missing_is_told_from_a_missing_script(node, tmp_path):
     script = tmp_path / "train.sh"
     script.write_text("#!/no/such/shell\n")

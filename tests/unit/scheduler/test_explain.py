@@ -7,6 +7,7 @@ from dcdaemon.core.errors import NotFound
 from dcdaemon.core.reasons import Reason, ReasonCode, Unblock
 from dcdaemon.core.view import GpuBlock
 from dcdaemon.scheduler.capacity import check_fits
+from dcdaemon.scheduler.cycle import plan
 from dcdaemon.scheduler.explain import explain, explain_all
 from dcdaemon.scheduler.notes import short
 from dcdaemon.scheduler.policy import Policy
@@ -253,3 +254,12 @@ def test_an_overdue_job_is_due_any_moment():
     reason = why(view(running(1, range(8), -5)), waiting(2, 8, mem_gib=1))
     assert reason.sentence == "Job 2 needs 8 GPUs, 0 are free. Job 1 ends any moment now, then it starts."
     assert reason.facts["mem_needed_bytes"] == GIB
+
+
+def test_the_limit_that_would_start_a_job_leaves_room_for_its_grace():
+    """With `-t 5m` this job would hold its GPU for 5m30s, and the head starts in 5m25s."""
+    picture = view(running(1, range(7), 325))
+    reason = why(picture, waiting(2, 8), waiting(3, 1, None, grace_s=30.0))
+    assert reason.facts["limit_to_start_s"] == 240.0
+    started = plan(picture, QueueIndex([waiting(2, 8), waiting(3, 1, 240.0 + 30.0)]), POLICY, NOW).starts
+    assert [start.job_id for start in started] == [3]

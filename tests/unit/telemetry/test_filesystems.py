@@ -57,9 +57,7 @@ class Mounts:
 @pytest.fixture
 def proc(tmp_path: Path) -> Path:
     (tmp_path / "self").mkdir()
-    lines = [
-        f"{i} 1 8:{i} / {p} rw - nfs4 s:{p} rw" for i, p in enumerate(["/mnt/a", "/mnt/b", "/mnt/broken"])
-    ]
+    lines = [f"{i} 1 8:{i} / {p} rw - nfs4 s:{p} rw" for i, p in enumerate(["/mnt/a", "/mnt/b", "/mnt/broken"])]
     (tmp_path / "self/mountinfo").write_text("\n".join(lines))
     return tmp_path
 

@@ -13,9 +13,7 @@ def line(**message: object) -> bytes:
 
 
 def sample(gpu: int, at_s: float, **values: object) -> bytes:
-    return line(
-        sample={"at": 1e9 + at_s, "monotonic_s": at_s, "gpu": gpu} | values, processes=None, dropped=0
-    )
+    return line(sample={"at": 1e9 + at_s, "monotonic_s": at_s, "gpu": gpu} | values, processes=None, dropped=0)
 
 
 @pytest.fixture
@@ -72,9 +70,7 @@ def test_a_lost_gpu_stays_lost_until_it_answers_again(board):
 
 
 def test_processes_that_are_not_here_are_left_out_and_an_unknown_list_is_not_an_empty_one(board):
-    board.hear(
-        line(sample={"at": 1, "monotonic_s": 1, "gpu": 0}, processes=[[7, 5], [4000, 5]], dropped=2), 1.0
-    )
+    board.hear(line(sample={"at": 1, "monotonic_s": 1, "gpu": 0}, processes=[[7, 5], [4000, 5]], dropped=2), 1.0)
     assert board.reading(1.0).samples[0].processes == (GpuProcess(7, 5),)
     assert board.reading(1.0).samples[1].processes is None
     assert board.dropped == 2
@@ -90,9 +86,7 @@ def test_a_list_of_processes_holds_until_the_next_list_or_the_next_child(board):
     assert board.reading(2.0).samples[0].processes is None
 
 
-@pytest.mark.parametrize(
-    "garbage", [b"", b"{", b"{}", b'{"sample": {"gpu": 1}}', b'{"sample": {"volts": 1}}']
-)
+@pytest.mark.parametrize("garbage", [b"", b"{", b"{}", b'{"sample": {"gpu": 1}}', b'{"sample": {"volts": 1}}'])
 def test_a_line_the_child_cannot_mean_is_refused_and_changes_nothing(board, garbage):
     before = board.reading(1.0)
     with pytest.raises((ValueError, KeyError, TypeError)):

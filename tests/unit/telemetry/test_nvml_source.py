@@ -32,9 +32,7 @@ def fresh(source: NvmlSource) -> set[int]:
 
 
 def test_every_value_is_the_drivers(driver, start):
-    driver.gpu(
-        2, util=37, mem_util=21, mem_used=7 * GIB, power_mw=412_345, energy_mj=9_007_199_254_740_993, temp=66
-    )
+    driver.gpu(2, util=37, mem_util=21, mem_used=7 * GIB, power_mw=412_345, energy_mj=9_007_199_254_740_993, temp=66)
     reading = start().read()
 
     assert (reading.driver_version, reading.driver_error, reading.lost) == ("580.65.06", None, frozenset())

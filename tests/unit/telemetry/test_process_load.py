@@ -14,9 +14,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-def write_stat(
-    proc: Path, pid: int, *, cpu_s: float, start: int = 500, state: str = "R", pages: int = 10
-) -> None:
+def write_stat(proc: Path, pid: int, *, cpu_s: float, start: int = 500, state: str = "R", pages: int = 10) -> None:
     folder = proc / str(pid)
     folder.mkdir(parents=True, exist_ok=True)
     fields = ["0"] * 52
@@ -95,6 +93,17 @@ def test_a_process_is_described_with_its_owner_command_and_age():
     assert (described.command, described.mem_used_bytes) == ("sleep 61.5", 42)
     assert described.user == ProcessIdentities().describe(os.getpid(), None).user
     assert 0 <= described.age_s < 10
+
+
+def test_a_secret_on_a_command_line_is_not_shown():
+    with subprocess.Popen(["sh", "-c", "sleep 61.7; true", "--api-token", "hunter2"]) as process:
+        try:
+            identities = ProcessIdentities()
+            eventually(lambda: identities.describe(process.pid, 42).command)
+            described = identities.describe(process.pid, 42)
+        finally:
+            process.kill()
+    assert described.command == "sh -c sleep 61.7; true --api-token ***"
 
 
 def test_a_pid_that_is_not_here_has_no_identity():

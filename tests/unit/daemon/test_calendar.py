@@ -1,0 +1,79 @@
+"""Calendar work: registered, done, and not ended by an error."""
+
+import logging
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from scene import Scene
+
+from dcdaemon.config.model import Config
+from dcdaemon.core.errors import StoreUnavailable
+from dcdaemon.daemon.build import make_calendar
+from dcdaemon.daemon.timers import Calendar, CalendarJob
+from dcdaemon.runner.envs import EnvFiles
+
+
+@pytest.fixture
+def calendar():
+    calendar = Calendar()
+    yield calendar
+    calendar.stop()
+
+
+def do_now(calendar: Calendar, name: str) -> None:
+    calendar._scheduler.modify_job(name, next_run_time=datetime.now(calendar._scheduler.timezone))
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("the disk is full", "make room"), ZeroDivisionError("a bug")])
+def test_work_that_fails_is_told_and_done_again_the_next_time(calendar, until, caplog, error):
+    done = []
+
+    def work():
+        done.append(len(done))
+        if len(done) == 1:
+            raise error
+
+    calendar.add(CalendarJob("roll-up", "0", "3", work))
+    calendar.start()
+    do_now(calendar, "roll-up")
+    until(lambda: len(done) == 1 and caplog.records)
+    assert any(str(error) in record.getMessage() + str(record.exc_text) for record in caplog.records)
+    do_now(calendar, "roll-up")
+    until(lambda: len(done) == 2)
+    assert calendar._scheduler.get_job("roll-up") is not None
+
+
+def test_work_that_was_missed_for_days_is_made_up_for_once(calendar, until):
+    done, also = [], []
+    calendar.add(CalendarJob("retention", "17", "*", lambda: done.append(1)))
+    calendar.add(CalendarJob("after", "0", "3", lambda: also.append(1)))
+    calendar.start()
+    zone = calendar._scheduler.timezone
+    calendar._scheduler.modify_job("retention", next_run_time=datetime.now(zone) - timedelta(days=3))
+    until(lambda: done)
+    do_now(calendar, "after")
+    until(lambda: also)
+    assert len(done) == 1
+
+
+def test_what_never_began_can_be_stopped():
+    Calendar().stop()
+
+
+def test_the_daemon_s_calendar_is_registered(scene: Scene, tmp_path: Path):
+    calendar = make_calendar(Config(), scene.desk, EnvFiles(tmp_path / "env"))
+    registered = {job.id: str(job.trigger) for job in calendar._scheduler.get_jobs()}
+    assert registered["roll-up"] == "cron[hour='*', minute='*']"
+    assert registered["retention"] == "cron[hour='*', minute='17']"
+    assert "backup" not in registered, "only where a place for it is configured"
+
+
+def test_the_libraries_under_it_stay_quiet_about_ordinary_things(calendar, until, caplog):
+    caplog.set_level(logging.WARNING)
+    done = []
+    calendar.add(CalendarJob("roll-up", "*", "*", lambda: done.append(1)))
+    calendar.start()
+    do_now(calendar, "roll-up")
+    until(lambda: done)
+    assert caplog.records == []

@@ -43,9 +43,7 @@ class Node:
 
 
 @contextlib.contextmanager
-def running_node(
-    prepare: Callable[[Path], None] | None = None, driver: dict[str, str] | None = None
-) -> Iterator[Node]:
+def running_node(prepare: Callable[[Path], None] | None = None, driver: dict[str, str] | None = None) -> Iterator[Node]:
     """Start a daemon; `prepare` may fill its state directory, `driver` names a fake driver to use."""
     with tempfile.TemporaryDirectory(prefix="dcd-bench-") as name:
         directory = Path(name)
@@ -57,12 +55,15 @@ def running_node(
             "DCD_DAEMON__STATE_DIR": str(state_dir),
             "DCD_DAEMON__SOCKET": str(directory / "dcd.sock"),
             "DCD_DAEMON__LOG_LEVEL": "warning",
-            **(driver if driver is not None else {"DCD_GPUS__SIMULATE": str(GPUS)}),
+            **(driver or {}),
         }
-        command = [sys.executable, "-m", "dcdaemon", "daemon", "run"]
+        simulate = [] if driver is not None else ["--simulate-gpus", str(GPUS)]
+        command = [sys.executable, "-m", "dcdaemon", "daemon", "run", *simulate]
         with subprocess.Popen(command, env={**os.environ, **settings}, stdout=subprocess.DEVNULL) as process:
             try:
-                yield Node(_answering(directory / "dcd.sock"), state_dir, process)
+                node = Node(_answering(directory / "dcd.sock"), state_dir, process)
+                yield node
+                node.client.post("/v1/jobs/cancel", {"select": ["all"], "signal": "KILL"})
             finally:
                 process.send_signal(signal.SIGTERM)
                 with contextlib.suppress(subprocess.TimeoutExpired):

@@ -60,9 +60,7 @@ def _debian(binaries: Path) -> tuple[str, Stop]:
     shutil.chown(home, "postgres", "postgres")
     home.chmod(0o755)
     data, options = str(home / "data"), f"-k {home} -c listen_addresses='' -c fsync=off"
-    _as_postgres(
-        binaries / "initdb", "-D", data, "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8"
-    )
+    _as_postgres(binaries / "initdb", "-D", data, "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8")
     _as_postgres(binaries / "pg_ctl", "-D", data, "-l", str(home / "log"), "-o", options, "-w", "start")
 
     def stop() -> None:

@@ -179,7 +179,5 @@ def test_every_room_is_on_the_plan_and_on_its_page():
     rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert rooms <= set(MAY_IMPORT)
     page = FLOOR_PLAN_PAGE.read_text()
-    lines = [
-        f"| `{room}` | {', '.join(sorted(MAY_IMPORT[room])) or 'nothing of ours'} |" for room in sorted(rooms)
-    ]
+    lines = [f"| `{room}` | {', '.join(sorted(MAY_IMPORT[room])) or 'nothing of ours'} |" for room in sorted(rooms)]
     assert [line for line in lines if line not in page] == []

@@ -81,7 +81,7 @@ def get_job(job_id: int, desk: DeskOf, actor: ActorOf) -> Document:
         **document,
         "timeline": timeline(desk, job),
         "anomalies": [anomaly_document(anomaly, actor) for anomaly in anomalies],
-        "reports": len(desk.store.reports(job_id)),
+        "reports": desk.store.report_count(job_id),
         "pids": list(desk.engine.pids(job)) if job.pid is not None and job.ended_at is None else [],
     }
 

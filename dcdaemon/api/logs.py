@@ -98,7 +98,8 @@ async def _send(desk: Desk, log: _Log, begin: int, followed: tuple[int, int] | N
     try:
         while True:
             over = followed is None or _is_over(desk, *followed)
-            while block := log.read(offset):
+            # In a thread: a log that its owner put on a dead network mount must not stop the door.
+            while block := await run_in_threadpool(log.read, offset):
                 offset += len(block)
                 yield block
             if over:

@@ -66,7 +66,8 @@ async def _settle(desk: Desk, ids: tuple[int, ...]) -> None:
 
 
 def _done(desk: Desk, ids: tuple[int, ...], *, one_is_enough: bool) -> bool:
-    ended = [(job := desk.book.get(job_id)) is None or job.state not in UNFINISHED for job_id in ids]
+    # Lazily, and the newest first: the last to end are mostly the last submitted, and one that goes on settles it.
+    ended = ((job := desk.book.get(job_id)) is None or job.state not in UNFINISHED for job_id in reversed(ids))
     return any(ended) if one_is_enough and ids else all(ended)
 
 

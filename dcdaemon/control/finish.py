@@ -21,6 +21,7 @@ _STATE_OF_CAUSE = {
     "start_failed": JobState.FAILED,
     "shim_error": JobState.FAILED,
 }
+_NO_TRACE = "nothing is left of it on disk: the node lost power while it ran, or its run directory was removed"
 _RUN_AGAIN = frozenset({JobState.INTERRUPTED, JobState.PREEMPTED})
 
 
@@ -107,7 +108,7 @@ def _after(job: Job, outcome: Outcome, now: float) -> Job | None:  # noqa: PLR09
         if job.state is JobState.STOPPING and job.started_at is None:
             return job.mark_ended(JobState.CANCELLED, now, cause="stopped before it was launched")
         # It was seen running, and its claim is gone: the machine lost what was not yet on disk.
-        return job.mark_ended(JobState.INTERRUPTED, now, cause="the node lost power while the job ran")
+        return job.mark_ended(JobState.INTERRUPTED, now, cause=_NO_TRACE)
     if isinstance(outcome, Ended):
         return _ended(job, outcome)
     if outcome.rebooted:

@@ -70,7 +70,7 @@ class ReportReader:
 
     def _resume(self, job: Job, place: _Place) -> None:
         """Step over the lines of an attempt that an earlier daemon stored, however many reads they take."""
-        left = sum(1 for report in self._store.reports(job.id) if report.attempt == job.attempt)
+        left = self._store.report_count(job.id, job.attempt)
         place.offset, place.stored, place.values = 0, left, {}
         while left > 0:
             reports, offset = self._engine.reports(job, place.offset)

@@ -345,6 +345,10 @@ class Store(Protocol):
         """Return what one job reported, oldest first."""
         ...
 
+    def report_count(self, job_id: int, attempt: int | None = None) -> int:
+        """Return how many lines one job, or one attempt of it, reported."""
+        ...
+
     def audit(self, since: float | None = None, job_id: int | None = None) -> list[AuditRow]:
         """Return the audit rows, oldest first."""
         ...

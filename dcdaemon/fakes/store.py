@@ -224,6 +224,10 @@ class MemoryStore:
         with self._lock:
             return [line for line in self._reports if line.job_id == job_id]
 
+    def report_count(self, job_id: int, attempt: int | None = None) -> int:
+        """Return how many lines one job, or one attempt of it, reported."""
+        return sum(1 for line in self.reports(job_id) if attempt in {None, line.attempt})
+
     def audit(self, since: float | None = None, job_id: int | None = None) -> list[AuditRow]:
         """Return the audit rows, oldest first."""
         with self._lock:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from dcdaemon.core.ports import Actor, Report
 from dcdaemon.store.audit import add_audit, audit_row
@@ -21,6 +21,14 @@ def add_reports(connection: Connection, node: str, reports: Sequence[Report]) ->
     ]  # fmt: skip
     if rows:
         connection.execute(insert(report), rows)
+
+
+def report_count(connection: Connection, job_id: int, attempt: int | None) -> int:
+    """Return how many lines one job, or one attempt of it, reported."""
+    statement = select(func.count()).select_from(report).where(report.c.job_id == job_id)
+    if attempt is not None:
+        statement = statement.where(report.c.attempt == attempt)
+    return int(connection.execute(statement).scalar_one())
 
 
 def reports_of(connection: Connection, job_id: int) -> list[Report]:

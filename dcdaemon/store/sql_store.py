@@ -186,6 +186,10 @@ class SqlStore:
         """Return what one job reported, oldest first."""
         return self._read(lambda connection: records.reports_of(connection, job_id))
 
+    def report_count(self, job_id: int, attempt: int | None = None) -> int:
+        """Return how many lines one job, or one attempt of it, reported."""
+        return self._read(lambda connection: records.report_count(connection, job_id, attempt))
+
     def audit(self, since: float | None = None, job_id: int | None = None) -> list[AuditRow]:
         """Return the audit rows, oldest first."""
         return self._read(lambda connection: audit.audit_rows(connection, since, job_id))

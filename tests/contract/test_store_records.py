@@ -82,6 +82,7 @@ def test_reports_come_back_in_order(store: Store) -> None:
     assert store.reports(7) == lines
     assert store.reports(8) == [Report(8, 2, 50.0, None, {})]
     assert store.reports(9) == []
+    assert [store.report_count(7), store.report_count(7, 1), store.report_count(7, 2)] == [3, 3, 0]
     store.add_reports([])
 
 

@@ -19,7 +19,7 @@ def build(folder: Path, *defines: str) -> Path:
             pytest.fail("no C compiler for the fake driver; install gcc")
         pytest.skip("no C compiler for the fake driver")
     library = folder / "libnvidia-ml.so.1"
-    flags = ["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", *(f"-D{name}" for name in defines)]
+    flags = ["-shared", "-fPIC", "-O1", "-pthread", "-Wall", "-Wextra", *(f"-D{name}" for name in defines)]
     subprocess.run([compiler, *flags, "-o", library, _SOURCE], check=True, timeout=60)
     return library
 

@@ -1,12 +1,14 @@
 #define _GNU_SOURCE
 /* A small fake of the driver library, reached through the C ABI: it answers from a text file that a test writes.
  *
- * FAKE_NVML_STATE names the file; it is read anew at every call. Lines are `key value` for the driver (count,
+ * FAKE_NVML_STATE names the file; a file that takes its place counts from the next call on. Lines are `key value` for the driver (count,
  * driver, init_error, hang, chatter) and `<gpu>.key value` for one GPU. Faults of a GPU: lost, hang, crash, unsupported.
  * Build with -DOLD_DRIVER to leave out what drivers before 510 did not have. */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { OK = 0, INVALID = 2, UNSUPPORTED = 3, SMALL = 7, GPU_LOST = 15, RESET_REQUIRED = 16 };
@@ -21,21 +23,39 @@ typedef struct { unsigned version; u64 total, reserved, free, used; } memory_v2_
 typedef struct { unsigned version, sensor; int celsius; } temperature_t;
 static gpu_t gpus[MAX_GPUS];
 
+/* The file as it was read last; read again when another one has taken its place. Callers hold the lock. */
+static const char *state(void) {
+    static char content[64 * 1024];
+    static struct stat known;
+    const char *path = getenv("FAKE_NVML_STATE");
+    struct stat now;
+    if (!path || stat(path, &now) != 0) return "";
+    if (now.st_ino == known.st_ino && now.st_mtim.tv_nsec == known.st_mtim.tv_nsec && now.st_mtime == known.st_mtime)
+        return content;
+    FILE *file = fopen(path, "r");
+    if (!file) return "";
+    content[fread(content, 1, sizeof content - 1, file)] = 0;
+    fclose(file);
+    known = now;
+    return content;
+}
+
 /* Copy the value of a key into `value`; 0 when the file has no such line. */
 static int find(const char *key, char *value) {
-    const char *path = getenv("FAKE_NVML_STATE");
-    FILE *file = path ? fopen(path, "r") : NULL;
-    char line[LINE];
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     size_t length = strlen(key);
     int found = 0;
-    while (file && !found && fgets(line, sizeof line, file)) {
+    pthread_mutex_lock(&lock);
+    for (const char *line = state(); *line && !found; line += strcspn(line, "\n"), line += *line == '\n') {
         if (strncmp(line, key, length) == 0 && line[length] == ' ') {
-            strcpy(value, line + length + 1);
-            value[strcspn(value, "\n")] = 0;
+            size_t size = strcspn(line + length + 1, "\n");
+            size = size < LINE ? size : LINE - 1;
+            memcpy(value, line + length + 1, size);
+            value[size] = 0;
             found = 1;
         }
     }
-    if (file) fclose(file);
+    pthread_mutex_unlock(&lock);
     return found;
 }
 

@@ -226,6 +226,26 @@ def test_a_restart_stores_no_report_twice_and_misses_none(scene):
     assert scene.job(job).reported == {"loss": 6.0}
 
 
+def test_a_long_report_file_is_stepped_over_in_as_many_reads_as_it_takes(scene, monkeypatch):
+    job = scene.run(Play(run_s=10.0))
+    for step in range(9):
+        scene.engine.report(job, step, {"loss": float(step)})
+    scene.desk.refresh_reports()
+    whole = scene.engine.reports
+
+    def two_lines_a_read(which, offset):
+        lines, _ = whole(which, offset)
+        return lines[:2], offset + len(lines[:2])
+
+    monkeypatch.setattr(scene.engine, "reports", two_lines_a_read)
+    scene.daemon()
+    scene.engine.report(job, 9, {"loss": 9.0})
+    for _ in range(3):
+        scene.desk.refresh_reports()
+    assert [report.step for report in scene.store.reports(job.id)] == list(range(10))
+    assert scene.job(job).reported == {"loss": 9.0}
+
+
 def test_memory_and_cpus_are_given_back_with_the_gpus(scene):
     job = scene.run(gpus=0, cpus=32, mem_bytes=256 * GIB)
     other = scene.run(gpus=0, cpus=1)

@@ -25,20 +25,37 @@ def do_now(calendar: Calendar, name: str) -> None:
     calendar._scheduler.modify_job(name, next_run_time=datetime.now(calendar._scheduler.timezone))
 
 
+@pytest.fixture
+def failing_once(calendar: Calendar):
+    """Add work that raises the given error the first time."""
+    done: list[int] = []
+
+    def add(error: Exception) -> list[int]:
+        def work():
+            done.append(len(done))
+            if len(done) == 1:
+                raise error
+
+        calendar.add(CalendarJob("roll-up", "0", "3", work))
+        calendar.start()
+        do_now(calendar, "roll-up")
+        return done
+
+    return add
+
+
+def test_work_that_a_full_disk_keeps_from_being_done_is_told_in_one_line(calendar, failing_once, until, caplog):
+    done = failing_once(StoreUnavailable("the disk is full", "make room"))
+    until(lambda: done and caplog.records)
+    [record] = caplog.records
+    assert (record.levelno, record.getMessage()) == (logging.WARNING, "roll-up failed: the disk is full")
+    assert (record.__dict__["action"], record.__dict__["work"], record.exc_info) == ("calendar_failed", "roll-up", None)
+
+
 @pytest.mark.parametrize("error", [StoreUnavailable("the disk is full", "make room"), ZeroDivisionError("a bug")])
-def test_work_that_fails_is_told_and_done_again_the_next_time(calendar, until, caplog, error):
-    done = []
-
-    def work():
-        done.append(len(done))
-        if len(done) == 1:
-            raise error
-
-    calendar.add(CalendarJob("roll-up", "0", "3", work))
-    calendar.start()
-    do_now(calendar, "roll-up")
-    until(lambda: len(done) == 1 and caplog.records)
-    assert any(str(error) in record.getMessage() + str(record.exc_text) for record in caplog.records)
+def test_work_that_failed_is_done_again_the_next_time(calendar, failing_once, until, caplog, error):
+    done = failing_once(error)
+    until(lambda: done and caplog.records)
     do_now(calendar, "roll-up")
     until(lambda: len(done) == 2)
     assert calendar._scheduler.get_job("roll-up") is not None

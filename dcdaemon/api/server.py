@@ -73,6 +73,8 @@ class ApiServer:
         except BaseException as error:  # noqa: BLE001  told to whoever started us, or to whoever stops the daemon
             self._failure = error
         finally:
+            for listener in self._sockets:
+                listener.close()
             in_service = self._ready.is_set() and not self._server.should_exit
             self._ready.set()
             if in_service:
@@ -92,7 +94,7 @@ class _CalmServer(uvicorn.Server):
 
     async def main_loop(self) -> None:
         """Look after the server until it should end."""
-        while not await self.on_tick(0):
+        while not await self.on_tick(0):  # noqa: ASYNC110  uvicorn tells nobody
             await asyncio.sleep(_NAP_S)
 
 
@@ -115,8 +117,8 @@ def tcp_socket(address: str) -> socket.socket:
     """Bind HOST:PORT; raise BadConfig when that is not possible."""
     host, colon, port = address.rpartition(":")
     try:
-        if not colon:
-            raise ValueError("no port")  # noqa: TRY301  one message for every malformed address
+        if not colon or not 0 <= int(port) < 65536:
+            raise ValueError("no such port")  # noqa: TRY301  one message for every malformed address
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host.strip("[]"), int(port)), family=family)
     except (OSError, ValueError) as error:

@@ -1,5 +1,7 @@
 """Systemd is told that the daemon is well only while it is."""
 
+import time
+
 import pytest
 from scene import Scene
 
@@ -52,6 +54,16 @@ def test_a_dead_api_silences_the_watchdog(systemd, watched):
     alive[0] = False
     duty.tick()
     assert systemd.told() == []
+
+
+def test_a_conductor_that_hangs_in_a_cycle_silences_the_watchdog(systemd, watched):
+    duty, conductor, _ = watched
+    conductor._busy_since_s = time.monotonic() - 3600.0
+    duty.tick()
+    assert systemd.told() == []
+    conductor._busy_since_s = time.monotonic()
+    duty.tick()
+    assert len(systemd.told()) == 1
 
 
 def test_trouble_of_the_conductor_is_in_the_status(systemd, watched):

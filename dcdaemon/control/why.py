@@ -37,6 +37,5 @@ def reasons(desk: Desk, job_ids: Collection[int]) -> dict[int, tuple[Reason, str
         return {}
     with desk.book.lock:
         view, queue = desk.book.view(), desk.book.queue.copy()
-    wanted = set(job_ids)
-    found = explain_all(view, queue, desk.policy, desk.clock.now(), len(queue))
-    return {reason.job_id: (reason, short(reason)) for reason in found if reason.job_id in wanted}
+    found = explain_all(view, queue, desk.policy, desk.clock.now(), only=frozenset(job_ids))
+    return {reason.job_id: (reason, short(reason)) for reason in found}

@@ -57,10 +57,21 @@ def explain(view: ClusterView, queue: QueueIndex, policy: Policy, now: float, jo
     return worded(replace(reason, unblock=find_unblock(view, queue, policy, now, job)))
 
 
-def explain_all(view: ClusterView, queue: QueueIndex, policy: Policy, now: float, limit: int) -> list[Reason]:
-    """Return why the first `limit` jobs wait, in queue order, from one pass; `unblock` stays empty."""
+def explain_all(
+    view: ClusterView,
+    queue: QueueIndex,
+    policy: Policy,
+    now: float,
+    limit: int | None = None,
+    only: frozenset[int] | None = None,
+) -> list[Reason]:
+    """Return why jobs wait, in queue order, from one pass; `unblock` stays empty.
+
+    The first `limit` of them, or `only` those named: a listing pays for what it shows.
+    """
     picture = _picture(view, queue, policy, now)
-    return [worded(_reason(picture, job)) for job in islice(queue.ordered(), limit)]
+    jobs = (job for job in queue.ordered() if only is None or job.id in only)
+    return [worded(_reason(picture, job)) for job in islice(jobs, limit)]
 
 
 def _picture(view: ClusterView, queue: QueueIndex, policy: Policy, now: float) -> _Picture:

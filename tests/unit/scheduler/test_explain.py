@@ -263,3 +263,10 @@ def test_the_limit_that_would_start_a_job_leaves_room_for_its_grace():
     assert reason.facts["limit_to_start_s"] == 240.0
     started = plan(picture, QueueIndex([waiting(2, 8), waiting(3, 1, 240.0 + 30.0)]), POLICY, NOW).starts
     assert [start.job_id for start in started] == [3]
+
+
+def test_reasons_of_some_jobs_are_those_they_have_among_all():
+    queue = QueueIndex([waiting(job_id, 3) for job_id in range(1, 6)])
+    everything = explain_all(view(), queue, POLICY, NOW)
+    assert len({short(reason) for reason in everything}) > 1
+    assert explain_all(view(), queue, POLICY, NOW, only=frozenset({3, 5})) == [everything[2], everything[4]]

@@ -119,6 +119,7 @@ class Jobs:
     """What jobs get."""
 
     grace_s: float = _key("30s", DURATION, "Time between asking a job to end and killing it.", "grace")
+    per_user: int = _key(10000, COUNT, "How many unfinished jobs one user may have; operators are not counted.")
     cpus: int | None = _key(0, optional(COUNT), "CPUs that jobs may ask for together; 0: all of the node.")
     memory_bytes: int | None = _key(
         0,

@@ -94,6 +94,11 @@ class Book:
             waiting = [job for job in self._jobs.values() if job.state is JobState.WAITING]
             return len(waiting), sum(job.held for job in waiting), len(self._jobs) - len(waiting)
 
+    def count_of(self, uid: int) -> int:
+        """Return how many unfinished jobs a user has."""
+        with self.lock:
+            return sum(job.spec.uid == uid for job in self._jobs.values())
+
     def holders(self) -> dict[int, Job]:
         """Map each allocated GPU to its job."""
         return {gpu: job for job in self.active() for gpu in job.gpus}

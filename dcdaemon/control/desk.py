@@ -21,6 +21,7 @@ class Rules:
     default_limit_s: float | None = None
     grace_s: float = 30.0
     operators: frozenset[str] = frozenset()
+    jobs_per_user: int = 10_000
 
 
 @dataclass

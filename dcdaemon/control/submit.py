@@ -55,6 +55,7 @@ def check(desk: Desk, actor: Actor, wishes: Sequence[Wish], env: Mapping[str, st
         raise BadInput(f"{len(wishes)} jobs in one request", f"send 1 to {MAX_JOBS} jobs at a time")
     _check_env(env)
     _check_uid(desk, actor)
+    _check_share(desk, actor, len(wishes))
     after = _dependencies(desk, actor, wishes)
     return [_spec(desk, actor, wish, after[wish.after]) for wish in wishes]
 
@@ -93,6 +94,19 @@ def _spec(desk: Desk, actor: Actor, wish: Wish, after: tuple[int, ...]) -> JobSp
     if misfit is not None:
         raise NeverFits(_as_message(misfit.sentence), "ask for less, or see `dcd gpus` for what this node has")
     return spec
+
+
+def _check_share(desk: Desk, actor: Actor, more: int) -> None:
+    """Keep one user's script from filling the queue and the disk of everybody."""
+    most = desk.rules.jobs_per_user
+    if actor.operator:
+        return
+    unfinished = desk.book.count_of(actor.uid)
+    if unfinished + more > most:
+        raise Refused(
+            f"{actor.user} has {unfinished} unfinished jobs; with {more} more that is over the limit of {most}",
+            "wait for some to end, or ask an operator to raise [jobs] per_user",
+        )
 
 
 def _as_message(sentence: str) -> str:

@@ -163,7 +163,8 @@ def make_facts(loaded: Loaded, clock: Clock, *, simulated: bool) -> DaemonFacts:
 def make_rules(config: Config) -> Rules:
     """Return what this node grants."""
     operators = frozenset(config.daemon.operators)
-    return Rules(os.geteuid(), config.scheduler.default_limit_s, config.jobs.grace_s, operators)
+    jobs = config.jobs
+    return Rules(os.geteuid(), config.scheduler.default_limit_s, jobs.grace_s, operators, jobs.per_user)
 
 
 def thresholds(config: Config) -> Thresholds:

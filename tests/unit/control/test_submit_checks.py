@@ -194,3 +194,16 @@ def test_an_accepted_job_waits_in_store_and_book_and_wakes_the_scheduler(scene):
 )
 def test_a_job_without_a_name_is_called_after_its_script(scene, argv, name):
     assert scene.submit(argv=argv).spec.name == name
+
+
+def test_one_user_cannot_fill_the_queue_and_others_still_get_in():
+    scene = Scene(rules=Rules(daemon_uid=0, jobs_per_user=2))
+    first, second = scene.submit(), scene.submit()
+    with pytest.raises(Refused) as refusal:
+        scene.submit()
+    assert refusal.value.message == "ada has 2 unfinished jobs; with 1 more that is over the limit of 2"
+    assert refusal.value.hint == "wait for some to end, or ask an operator to raise [jobs] per_user"
+    assert scene.submit(actor=BOB).spec.user == "bob"
+    assert [scene.submit(actor=ROOT).spec.user for _ in range(3)] == ["root"] * 3
+    scene.cancel(first)
+    assert scene.submit().id > second.id, "an ended job makes room"

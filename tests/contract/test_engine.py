@@ -158,8 +158,9 @@ class LocalBench(Bench):
 
     def close(self) -> None:
         for job in self._started:
-            for pid in self.engine.pids(job):
-                os.kill(pid, signal.SIGKILL)
+            # Also what has not begun yet: a shim reads the request before it lets the job run.
+            self.engine.stop(job, "KILL", 0.0, "cancelled")
+            self.until(lambda job=job: isinstance(self.engine.outcome(job), Ended | Gone | Unlaunched))
         self.engine.close()
 
 

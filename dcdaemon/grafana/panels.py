@@ -1,5 +1,6 @@
 """The panels of a board in Grafana's classic JSON: one number or several, lines over time, bars, tables."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,7 +12,7 @@ _GREY: Json = {"mode": "absolute", "steps": [{"color": "text", "value": None}]}
 
 
 @dataclass(frozen=True)
-class Panel:
+class Panel(ABC):
     """One panel and its query; `columns` are the query's columns in their order."""
 
     kind: ClassVar[str]
@@ -40,9 +41,9 @@ class Panel:
         """Return how values are drawn unless a column says otherwise."""
         return {"thresholds": _GREY, "color": {"mode": "thresholds"}}
 
+    @abstractmethod
     def options(self) -> Json:
         """Return the options of this kind of panel."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

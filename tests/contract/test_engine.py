@@ -5,6 +5,7 @@ import queue
 import signal
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -46,7 +47,7 @@ PROGRAMS = {
 }
 
 
-class Bench:
+class Bench(ABC):
     """One engine under test, and how to make time pass for it."""
 
     engine: Engine
@@ -94,11 +95,11 @@ class Bench:
             self.pass_time()
         return result
 
-    def pass_time(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def pass_time(self) -> None: ...
 
-    def kill_shim(self, job: Job) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def kill_shim(self, job: Job) -> None: ...
 
     def successor(self) -> None:
         """Replace the daemon by a new one on the same machine."""

@@ -21,6 +21,8 @@ from sqlalchemy import (
     text,
 )
 
+from dcdaemon.core.errors import Refused
+
 revision = "0001"
 down_revision = None
 
@@ -329,4 +331,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Refuse: there is nothing before the first schema."""
-    raise NotImplementedError
+    raise Refused("there is no schema before the first one", "restore a backup of the database instead")

@@ -101,9 +101,11 @@ class Bench(ABC):
     @abstractmethod
     def kill_shim(self, job: Job) -> None: ...
 
+    @abstractmethod
     def successor(self) -> None:
         """Replace the daemon by a new one on the same machine."""
 
+    @abstractmethod
     def close(self) -> None:
         """Leave nothing running."""
 
@@ -133,6 +135,12 @@ class FakeBench(Bench):
 
     def kill_shim(self, job: Job) -> None:
         self.engine.kill_shim(job)
+
+    def successor(self) -> None:
+        """Go on: a fake engine has no daemon to outlive."""
+
+    def close(self) -> None:
+        """Leave it: nothing of it runs."""
 
 
 class LocalBench(Bench):

@@ -111,10 +111,11 @@ def job_crashed(picture: NodePicture, _open: AbstractSet[str]) -> Iterator[Sign]
 def _crash_sign(ended: EndedJob) -> Sign:
     job = ended.job
     ran = f" after {format_duration(job.run_s)}" if job.run_s is not None else ""
-    message = f"job {job.id} ({job.spec.name}) of {job.spec.user} crashed{ran}: {_exit(job)}"
+    message = f"job {job.id} ({job.spec.name}) of {job.spec.user} crashed{ran}: {_exit(job)}{_more(job)}"
     evidence: dict[str, object] = {
         "exit_code": job.exit_code,
         "signal": job.signal,
+        "cause": job.cause,
         "run_s": job.run_s,
         "attempt": job.attempt,
         "gpus": list(job.gpus),
@@ -137,6 +138,12 @@ def _exit(job: Job) -> str | None:
     if job.exit_code:
         return f"exit code {job.exit_code}{out_of_memory}"
     return None
+
+
+def _more(job: Job) -> str:
+    """Return the cause where it tells more than the exit code: a program that was not found, say."""
+    plain = job.cause is None or job.cause.startswith(("exit code ", "killed by signal ")) or job.cause == job.state
+    return "" if plain else f" ({job.cause})"
 
 
 def _signal_name(number: int) -> str:

@@ -48,7 +48,7 @@ def get_jobs(  # noqa: PLR0913  each is one filter of the listing
     *,
     all: bool = False,  # noqa: A002  the word of the command line
 ) -> Document:
-    """List jobs: the unfinished ones unless a filter says otherwise."""
+    """List jobs: the unfinished ones unless a filter says otherwise; `sel` takes ids, ranges, `name:TEXT`."""
     ids = resolve(desk, actor, sel) if sel else None
     wanted = Filter(ids, frozenset(parse_state(word) for word in state), user, name, since_s, limit, all_states=all)
     jobs, total = list_jobs(desk, wanted)

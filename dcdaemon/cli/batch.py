@@ -20,8 +20,11 @@ def read_batch(file: str, common: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return one job for each line of the file (`-` = stdin), on top of the options; raise BadInput."""
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"the batch file {file} cannot be read: {error}", "--batch - reads standard input") from error
+    except OSError as error:
+        why, hint = error.strerror or str(error), "check the path; --batch - reads standard input"
+        raise BadInput(f"the batch file {file} cannot be read: {why}", hint) from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"the batch file {file} is not text (UTF-8)", "one command line a line") from error
     jobs = list(_jobs(text.splitlines(), common, "standard input" if file == "-" else file))
     if not jobs:
         raise BadInput(f"the batch {file} holds no job", "write one command line a line, or one JSON object a line")

@@ -12,11 +12,8 @@ def job_ids(client: Client, select: Sequence[str], name: str | None = None) -> l
     """Return the ids that the selectors and the name mean, each once; raise NotFound when there are none."""
     if name is None and all(selector.isdecimal() for selector in select):
         return list(dict.fromkeys(int(selector) for selector in select))
-    found = []
-    if select:
-        found += client.get("/v1/jobs", {"sel": list(select), "limit": _AT_MOST})["jobs"]
-    if name is not None:
-        found += client.get("/v1/jobs", {"name": name, "limit": _AT_MOST})["jobs"]
+    selectors = [*select, *([] if name is None else [f"name:{name}"])]
+    found = client.get("/v1/jobs", {"sel": selectors, "limit": _AT_MOST})["jobs"]
     if not found:
         raise NotFound("no job is selected by this", "dcd ps -a lists all jobs")
     return list(dict.fromkeys(int(job["id"]) for job in found))

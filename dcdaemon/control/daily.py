@@ -18,8 +18,10 @@ def daily_report(desk: Desk) -> str:
     used_s = sum(row.gpu_s for row in rows if row.key != _IDLE)
     idle_mj = sum(row.energy_mj for row in rows if row.key == _IDLE)
     total_mj = sum(row.energy_mj for row in rows)
+    odd = len(desk.store.anomalies(since=since))
     return (
-        f"{len(ended)} jobs ended, {succeeded} of them succeeded; {used_s / 3600:.1f} GPU-hours used; "
+        f"{len(ended)} {'job' if len(ended) == 1 else 'jobs'} ended, {succeeded} of them succeeded; "
+        f"{used_s / 3600:.1f} GPU-hours used; "
         f"{format_energy(total_mj)}, {format_energy(idle_mj)} of it idle; "
-        f"{len(desk.store.anomalies(since=since))} anomalies"
+        f"{odd} {'anomaly' if odd == 1 else 'anomalies'}"
     )

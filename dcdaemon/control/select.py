@@ -1,4 +1,4 @@
-"""Selectors: turn `42`, `3-7`, `last`, `@~1`, `all` or a name into job ids."""
+"""Selectors: turn `42`, `3-7`, `last`, `@~1`, `all` or `name:TEXT` into job ids."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -9,6 +9,7 @@ from dcdaemon.core.ports import Actor, JobQuery
 
 _RANGE = re.compile(r"(\d{1,18})-(\d{1,18})")
 _BACK = re.compile(r"(?:@|last)(?:~(\d{1,6}))?")
+_NAME = "name:"
 MAX_SELECTED = 100_000
 #: What `all` counts for: it looks at every unfinished job.
 _WEIGHT_OF_ALL = 1000
@@ -18,14 +19,9 @@ def resolve(desk: Desk, actor: Actor, selectors: Sequence[str], name: str | None
     """Return the ids that are meant, each once, in the order given; raise BadInput or NotFound."""
     ids: dict[int, None] = {}
     refuse_too_many(selectors)
-    for part in _parts(selectors):
+    asked = [*selectors, *([] if name is None else [_NAME + name])]
+    for part in _parts(asked):
         ids.update(dict.fromkeys(_one(desk, actor, part)))
-    if name is not None:
-        named = [job.id for job in desk.book.unfinished() if job.spec.name == name]
-        named = named or [job.id for job in desk.store.jobs(JobQuery(name=name, limit=1))]
-        if not named:
-            raise NotFound(f"there is no job named {name!r}", "dcd ps -a lists all jobs")
-        ids.update(dict.fromkeys(named))
     return tuple(ids)
 
 
@@ -36,7 +32,9 @@ def refuse_too_many(selectors: Iterable[str]) -> None:
 
 
 def _parts(selectors: Iterable[str]) -> list[str]:
-    return [part.strip() for selector in selectors for part in selector.split(",")]
+    """Split at commas; a name is left whole, since it may hold any character."""
+    split = ([text] if text.startswith(_NAME) else text.split(",") for text in selectors)
+    return [part.strip() for parts in split for part in parts]
 
 
 def _weight(text: str) -> int:
@@ -49,6 +47,8 @@ def _weight(text: str) -> int:
 
 
 def _one(desk: Desk, actor: Actor, text: str) -> Sequence[int]:
+    if text.startswith(_NAME):
+        return _named(desk, text.removeprefix(_NAME))
     if text.isdecimal() and len(text) <= 18:
         return _known(desk, [int(text)], text)
     span = _RANGE.fullmatch(text)
@@ -63,6 +63,15 @@ def _one(desk: Desk, actor: Actor, text: str) -> Sequence[int]:
     if back:
         return _latest(desk, actor, int(back[1] or 0), text)
     raise BadInput(f"{text!r} selects no job", "use an id (42), a range (3-7), last, @~1, all, or --name NAME")
+
+
+def _named(desk: Desk, name: str) -> Sequence[int]:
+    """Return the unfinished jobs of that name, or else the newest one that ended."""
+    named = [job.id for job in desk.book.unfinished() if job.spec.name == name]
+    named = named or [job.id for job in desk.store.jobs(JobQuery(name=name, limit=1))]
+    if not named:
+        raise NotFound(f"there is no job named {name!r}", "dcd ps -a lists all jobs")
+    return named
 
 
 def _known(desk: Desk, ids: Sequence[int], text: str) -> Sequence[int]:

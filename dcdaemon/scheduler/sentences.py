@@ -52,7 +52,7 @@ def _dependency(job: str, facts: Facts) -> str:
 
 def _dependency_failed(job: str, facts: Facts) -> str:
     failed = facts["failed_dependency"]
-    return f"{job} was to run after job {failed}, which did not succeed, so it never starts."
+    return f"{job} waits for job {failed}, which did not succeed: requeue that one, or cancel this one."
 
 
 def _blocked(job: str, facts: Facts) -> str:

@@ -26,7 +26,8 @@ def anomalies_page(document: Document) -> Page:
     """Return the page of `dcd anomalies`."""
     found = document["anomalies"]
     still = sum(odd["cleared_at"] is None for odd in found)
-    talk = f"{len(found)} anomalies, {still} open · dcd anomalies --ack ID" if found else "nothing looked wrong"
+    found_so_many = f"{len(found)} {'anomaly' if len(found) == 1 else 'anomalies'}"
+    talk = f"{found_so_many}, {still} open · dcd anomalies --ack ID" if found else "nothing looked wrong"
     return Page(document, found, ANOMALIES, talk=talk)
 
 

@@ -15,15 +15,25 @@ def command() -> None:
     """Show, check or write the configuration."""
 
 
+_FILE = click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="This file in place of the usual ones, as `dcd daemon run --config` reads it.",
+)
+
+
 @verb("show", "dcd config show", "dcd config show --origin")
+@_FILE
 @click.option("--origin", is_flag=True, help="Where each value comes from, too.")
 @output
-def show(out: Output, *, origin: bool) -> None:
+def show(out: Output, file: Path | None, *, origin: bool) -> None:
     """Print every setting as it holds now; passwords are masked."""
     from dcdaemon.config.load import load
     from dcdaemon.config.show import rows as settings
 
-    rows = [{"key": row.name, "value": row.value, "origin": row.origin} for row in settings(load())]
+    rows = [{"key": row.name, "value": row.value, "origin": row.origin} for row in settings(load(_named(file)))]
     columns = (
         Column("KEY", lambda row: str(row["key"]), whole=True),
         Column("VALUE", lambda row: dump(row["value"])),
@@ -32,13 +42,14 @@ def show(out: Output, *, origin: bool) -> None:
     emit(Page({"schema": 1, "settings": rows}, rows, columns, id_key="key"), out)
 
 
-@verb("check", "dcd config check", "dcd config check --json")
+@verb("check", "dcd config check", "dcd config check --config /etc/dcdaemon/dcdaemon.toml")
+@_FILE
 @output
-def check(out: Output) -> int:
+def check(out: Output, file: Path | None) -> int:
     """Read the configuration as the daemon would; exit with 1 when something in it looks wrong."""
     from dcdaemon.config.load import load
 
-    warnings = [str(warning) for warning in load().warnings]
+    warnings = [str(warning) for warning in load(_named(file)).warnings]
     text = "\n".join(f"warn  {warning}" for warning in warnings) or "ok    the configuration can be used"
     rows = [{"warning": warning} for warning in warnings]
     emit(Page({"schema": 1, "ok": not warnings, "warnings": warnings}, rows, id_key="warning", text=text), out)
@@ -68,6 +79,10 @@ def path() -> None:
     """Print the files that are read, later ones over earlier ones."""
     for file in _files():
         say(str(file))
+
+
+def _named(file: Path | None) -> list[Path] | None:
+    return None if file is None else [file]
 
 
 def _files() -> list[Path]:

@@ -167,6 +167,11 @@ def test_job_crashed():
         ({"signal": 11, "exit_code": None}, "crashed after 12s: killed by SIGSEGV"),
         ({"signal": 99, "exit_code": None}, "crashed after 12s: killed by signal 99"),
         ({"run_s": None, "exit_code": 127}, "crashed: exit code 127"),
+        ({"exit_code": 1, "cause": "exit code 1"}, "crashed after 12s: exit code 1"),
+        (
+            {"run_s": None, "exit_code": 125, "cause": "cannot run nothere: No such file"},
+            "crashed: exit code 125 (cannot run nothere: No such file)",
+        ),
         (
             {"state": JobState.OUT_OF_MEMORY, "signal": 9, "exit_code": None},
             "crashed after 12s: killed by SIGKILL, out of memory",

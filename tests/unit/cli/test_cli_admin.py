@@ -74,6 +74,18 @@ def test_config_check_warns_about_a_typo_and_refuses_a_wrong_value(home, dcd):
     assert dcd("ps").code == 2
 
 
+def test_config_check_and_show_read_the_file_they_are_given(home, dcd, tmp_path):
+    file = tmp_path / "other.toml"
+    file.write_text("[jobs]\nper_user = 7\n")
+    assert dcd("config", "check", "--config", str(file)).code == 0
+    rows = {
+        row["key"]: row for row in json.loads(dcd("config", "show", "--config", str(file), "--json").out)["settings"]
+    }
+    assert rows["jobs.per_user"]["value"] == 7
+    file.write_text("[jobs]\nper_user = no\n")
+    assert dcd("config", "check", "--config", str(file)).code == 2
+
+
 def test_config_init_writes_a_file_that_can_be_read_and_never_over_another(home, dcd):
     target = home / "config" / "dcdaemon" / "config.toml"
     assert dcd("config", "init").out == f"{target}\n"

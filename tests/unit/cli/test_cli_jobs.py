@@ -171,7 +171,9 @@ def test_an_empty_batch_is_refused(submits, dcd, tmp_path, text):
     (tmp_path / "jobs").write_text(text)
     assert dcd("submit", "--batch", str(tmp_path / "jobs")).code == 2
     assert dcd("submit", "--batch", str(tmp_path / "jobs"), "--", "x").code == 2
-    assert dcd("submit", "--batch", str(tmp_path / "none")).code == 2
+    missing = dcd("submit", "--batch", str(tmp_path / "none"))
+    assert missing.code == 2
+    assert "none cannot be read: No such file or directory" in missing.err
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_after_a_bad_end_the_job_keeps_waiting_and_says_why(scene, end):
     assert (scene.state(first), scene.state(second)) == (end, JobState.WAITING)
     told = reason(scene, second)
     assert (told.code, told.facts["failed_dependency"]) == (ReasonCode.DEPENDENCY_FAILED, 1)
-    assert told.sentence == "Job 2 was to run after job 1, which did not succeed, so it never starts."
+    assert told.sentence == "Job 2 waits for job 1, which did not succeed: requeue that one, or cancel this one."
 
 
 def test_after_a_cancelled_job_the_next_keeps_waiting(scene):

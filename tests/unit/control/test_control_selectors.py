@@ -33,6 +33,8 @@ def scene() -> Scene:
         (["5", "2"], (5, 2)),
         (["5,2, 3"], (5, 2, 3)),
         (["2-4", "3", "all"], (2, 3, 4, 6)),
+        (["name:tune"], (2, 5)),
+        (["name:sweep", "5"], (6, 5)),
         ([], ()),
     ],
 )
@@ -62,6 +64,11 @@ def test_jobs_that_do_not_exist_are_not_found(scene, selector, message):
     with pytest.raises(NotFound) as caught:
         resolve(scene.desk, ADA, [selector])
     assert (caught.value.message, caught.value.hint) == (message, "dcd ps -a lists all jobs")
+
+
+def test_a_name_with_a_comma_is_one_name(scene):
+    job = scene.submit(name="lr=1,2")
+    assert resolve(scene.desk, ADA, ["name:lr=1,2"]) == (job.id,)
 
 
 def test_an_unknown_name_is_not_found(scene):

@@ -17,7 +17,7 @@ def test_the_report_counts_what_ended_what_it_took_and_what_stood_idle(scene):
     scene.desk.store.raise_anomalies([Finding("gpu_lost", "gpu 3", Severity.CRITICAL, "GPU 3 is lost")], now)
 
     assert daily_report(scene.desk) == (
-        "2 jobs ended, 1 of them succeeded; 2.0 GPU-hours used; 3.0 Wh, 2.0 Wh of it idle; 1 anomalies"
+        "2 jobs ended, 1 of them succeeded; 2.0 GPU-hours used; 3.0 Wh, 2.0 Wh of it idle; 1 anomaly"
     )
 
 

@@ -153,7 +153,7 @@ def test_holds_and_dependencies():
     assert after.sentence == "Job 2 waits for job 1. If every job runs to its limit, it starts in 1m."
     assert (short(after), after.unblock) == ("after job 1", Unblock(finish_dependencies=(1,)))
     failed = why(picture, waiting(2, 1, failed_dependency=9))
-    assert failed.sentence == "Job 2 was to run after job 9, which did not succeed, so it never starts."
+    assert failed.sentence == "Job 2 waits for job 9, which did not succeed: requeue that one, or cancel this one."
     assert (short(failed), failed.unblock) == ("job 9 did not succeed", Unblock(finish_dependencies=(9,)))
 
 

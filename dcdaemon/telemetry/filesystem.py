@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dcdaemon.core.samples import FilesystemSample
+from dcdaemon.telemetry.numbers import text_of
 
 _DEADLINE_S = 5.0
 _PATIENCE_S = 0.25
@@ -35,6 +36,11 @@ class Mount:
     point: str
     fstype: str
     read_only: bool
+
+    @property
+    def name(self) -> str:
+        """Its path as text that can be stored and printed: a path may hold bytes that are no UTF-8."""
+        return os.fsencode(self.point).decode("utf-8", "replace")
 
 
 def parse_mountinfo(text: str) -> list[Mount]:
@@ -100,10 +106,7 @@ class FilesystemProbes:
         return samples
 
     def _mounts(self) -> list[Mount]:
-        try:
-            return parse_mountinfo((self._proc / "self/mountinfo").read_text())
-        except OSError:
-            return []
+        return parse_mountinfo(text_of(self._proc / "self/mountinfo"))
 
     def _busy(self, mount: Mount) -> bool:
         probe = self._probes.get(mount)
@@ -134,7 +137,7 @@ class FilesystemProbes:
 def _sample(mount: Mount, stat: os.statvfs_result) -> FilesystemSample:
     return FilesystemSample(
         at=time.time(),
-        mount=mount.point,
+        mount=mount.name,
         fstype=mount.fstype,
         # As df does: what only root may use counts neither as size nor as available.
         size_bytes=(stat.f_blocks - stat.f_bfree + stat.f_bavail) * stat.f_frsize,
@@ -145,4 +148,4 @@ def _sample(mount: Mount, stat: os.statvfs_result) -> FilesystemSample:
 
 
 def _unknown(mount: Mount, error: str) -> FilesystemSample:
-    return FilesystemSample(time.time(), mount.point, mount.fstype, None, None, None, mount.read_only, error)
+    return FilesystemSample(time.time(), mount.name, mount.fstype, None, None, None, mount.read_only, error)

@@ -8,6 +8,7 @@ from dcdaemon.core.samples import HostReading, HostSample
 from dcdaemon.telemetry.disk import read_disks
 from dcdaemon.telemetry.filesystem import FilesystemProbes
 from dcdaemon.telemetry.network import read_nets
+from dcdaemon.telemetry.numbers import decimal, text_of, whole, wholes
 
 _COUNTED_CPU_TIMES = 8
 
@@ -62,10 +63,7 @@ class LinuxHost:
         return min(1.0, max(0.0, 1 - idle_ratio))
 
     def _text(self, name: str) -> str:
-        try:
-            return (self._proc / name).read_text()
-        except OSError:
-            return ""
+        return text_of(self._proc / name)
 
 
 def parse_cpu_times(text: str) -> CpuTimes | None:
@@ -73,20 +71,21 @@ def parse_cpu_times(text: str) -> CpuTimes | None:
     fields = text.partition("\n")[0].split()
     if len(fields) < 1 + _COUNTED_CPU_TIMES or fields[0] != "cpu":
         return None
-    times = [int(field) for field in fields[1 : 1 + _COUNTED_CPU_TIMES]]
-    return CpuTimes(idle=times[3] + times[4], total=sum(times))
+    times = wholes(fields[1 : 1 + _COUNTED_CPU_TIMES])
+    return CpuTimes(idle=times[3] + times[4], total=sum(times)) if times else None
 
 
 def parse_loadavg(text: str) -> float | None:
     """Read the mean of running and waiting tasks over one minute."""
     first, _, _ = text.partition(" ")
-    return float(first) if first else None
+    return decimal(first)
 
 
 def parse_meminfo(text: str) -> dict[str, int]:
     """Read /proc/meminfo into bytes."""
     rows = (line.split() for line in text.splitlines())
-    return {row[0].rstrip(":"): int(row[1]) * 1024 for row in rows if len(row) == 3 and row[2] == "kB"}
+    found = ((row[0].rstrip(":"), whole(row[1], 1024)) for row in rows if len(row) == 3 and row[2] == "kB")
+    return {name: count for name, count in found if count is not None}
 
 
 def parse_pressure(text: str) -> float | None:
@@ -94,7 +93,8 @@ def parse_pressure(text: str) -> float | None:
     for line in text.splitlines():
         kind, _, rest = line.partition(" ")
         if kind == "some" and rest.startswith("avg10="):
-            return float(rest.split()[0].removeprefix("avg10=")) / 100
+            percent = decimal(rest.split()[0].removeprefix("avg10="))
+            return None if percent is None else percent / 100
     return None
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from dcdaemon.control.event_book import EventBook
+from dcdaemon.control.newest import Newest
 from dcdaemon.core.ports import GpuMark
 from dcdaemon.core.samples import GpuReading, HostReading
 
@@ -42,6 +44,8 @@ class Board:
     facts: DaemonFacts
     gpus: GpuReading = field(default_factory=lambda: GpuReading((), ()))
     host: HostReading | None = None
+    newest: Newest = field(default_factory=Newest)
+    events: EventBook = field(default_factory=EventBook)
     duties: tuple[DutyReport, ...] = ()
     foreign_ok: frozenset[str] = frozenset()
     marks: dict[int, GpuMark] | None = None

@@ -7,9 +7,10 @@ from typing import Protocol
 
 from dcdaemon.core.anomaly import Anomaly, Finding
 from dcdaemon.core.energy import Metered
+from dcdaemon.core.event import Event, EventKind
 from dcdaemon.core.gpu import GpuInfo
 from dcdaemon.core.job import Job, JobSpec, JobState, Usage
-from dcdaemon.core.samples import GpuReading, GpuSample, HostReading
+from dcdaemon.core.samples import AnySample, GpuReading, GpuSample, HostReading
 
 
 class Clock(Protocol):
@@ -295,7 +296,7 @@ class Store(Protocol):
         """Sum booked energy by `user`, `job`, `gpu` or `day` (node-local days), idle included; largest first."""
         ...
 
-    def record(self, gpus: Sequence[GpuSample], host: HostReading | None) -> None:
+    def record(self, samples: Sequence[AnySample]) -> None:
         """Keep samples; never blocks on a slow database: a bounded buffer drops the oldest and counts them."""
         ...
 
@@ -335,6 +336,16 @@ class Store(Protocol):
 
     def acknowledge(self, anomaly_id: int, at: float, actor: Actor) -> bool:
         """Note that somebody has seen it; False when there is no such anomaly."""
+        ...
+
+    def save_events(self, events: Sequence[Event]) -> list[int]:
+        """Store new events, and the grown count of those that have an id already; return their ids, in order."""
+        ...
+
+    def events(
+        self, *, since: float | None = None, kinds: Sequence[EventKind] = (), after_id: int = 0, limit: int = 1000
+    ) -> list[Event]:
+        """Return this node's newest events, at most `limit`, oldest first; those after a known one with `after_id`."""
         ...
 
     def add_reports(self, reports: Sequence[Report]) -> None:
@@ -402,6 +413,10 @@ class GpuSource(Protocol):
 
     def read(self) -> GpuReading:
         """Return the newest readings."""
+        ...
+
+    def release(self, for_s: float) -> None:
+        """Let go of the driver so that it can be reloaded; polling begins again after `for_s`, 0 begins it now."""
         ...
 
     def close(self) -> None:

@@ -59,7 +59,7 @@ class GpuDuty:
             self._pending.append(booking)
         due = desk.clock.monotonic() - self._booked_s >= self._book_every_s
         if due:
-            desk.store.record(averaged(self._sweeps), None)
+            desk.store.record((*averaged(self._sweeps), *reading.migs))
             self._sweeps.clear()
             self._booked_s = desk.clock.monotonic()
         if settle or due:
@@ -100,6 +100,7 @@ class GpuDuty:
             desk.store.save_gpus(reading.gpus, desk.clock.now())
             desk.gpus = reading.gpus
         desk.board.gpus = reading
+        desk.board.newest.take((*reading.samples, *reading.migs), desk.clock.monotonic())
         refresh_slots(desk)
         return reading
 

@@ -15,8 +15,13 @@ class HostDuty:
         self._source = source
 
     def tick(self) -> None:
-        """Read once, record, and flush; raise StoreUnavailable when samples had to stay in the buffer."""
+        """Read, record, and flush samples and events; raise StoreUnavailable when they had to stay in memory."""
+        desk = self._desk
         reading = self._source.read()
-        self._desk.board.host = reading
-        self._desk.store.record((), reading)
-        self._desk.store.flush_samples()
+        samples = tuple(reading.samples())
+        desk.board.host = reading
+        desk.board.newest.take(samples, desk.clock.monotonic())
+        desk.store.record(samples)
+        holders = desk.book.holders()
+        desk.board.events.flush(desk.store, lambda gpu: job.id if (job := holders.get(gpu)) else None)
+        desk.store.flush_samples()

@@ -9,7 +9,7 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/cache/pycache
 export RUFF_CACHE_DIR := $(CURDIR)/$(VENV)/cache/ruff
 export MYPY_CACHE_DIR := $(CURDIR)/$(VENV)/cache/mypy
 
-.PHONY: demo test lint types proof bench docs clean
+.PHONY: demo test lint types proof bench docs peers s3-server clean
 
 demo: $(READY)demo  ## queue real training jobs on this machine's GPUs, or on simulated ones
 	@$(BIN)/python -m dcdaemon.cli.demo
@@ -30,6 +30,10 @@ proof: $(READY)dev  ## slow proofs: many random kills; results go to docs/reliab
 bench: $(READY)dev  ## the benchmark table of docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
+peers: $(READY)peers  ## gpustat, nvitop and nvitop-exporter, for the tests that compare our readings with theirs
+
+s3-server: $(READY)s3  ## an S3 server that checks signatures, for the tests of the object store
+
 clean:
 	rm -rf $(VENV)
 
@@ -38,6 +42,17 @@ $(READY)dev: EXTRAS := torch,postgres,grafana,dev
 
 $(READY)demo $(READY)dev: pyproject.toml constraints.txt
 	@$(install)
+
+$(READY)peers: tests/compat/constraints.txt
+	@test -x $(VENV)/peers/bin/python || $(PYTHON) -m venv $(VENV)/peers
+	@$(VENV)/peers/bin/pip install --quiet --requirement $<
+	@touch $@
+
+# Apart, too: it needs another urllib3 than niquests brings.
+$(READY)s3: tests/s3_server/requirements.txt
+	@test -x $(VENV)/s3/bin/python || $(PYTHON) -m venv $(VENV)/s3
+	@$(VENV)/s3/bin/pip install --quiet --requirement $<
+	@touch $@
 
 # pip only: pinned by constraints.txt; PIP_CONSTRAINT also pins what builds are made with.
 define install

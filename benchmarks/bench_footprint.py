@@ -3,17 +3,16 @@
 The GPUs are those of the fake NVML library of the tests, reached through the real telemetry child.
 """
 
-import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from benchmarks.node import GPUS, Node, running_node
+from benchmarks.processes import cpu_s, memory_mb, tree
 
 SETTLE_S = 10
 MEASURE_S = 60
-_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
@@ -44,31 +43,6 @@ def report(node: Node) -> None:
         totals = [total + part for total, part in zip(totals, (resident_mb, own_mb, core_pct), strict=True)]
         print(f"{role(pid):<28} {resident_mb:>11.1f} {own_mb:>8.1f} {core_pct:>11.2f}")
     print(f"{f'total, {GPUS} GPUs at 1 s':<28} {totals[0]:>11.1f} {totals[1]:>8.1f} {totals[2]:>11.2f}")
-
-
-def tree(pid: int) -> list[int]:
-    """Return a process and all below it."""
-    found = [pid]
-    for parent in found:
-        for children in Path(f"/proc/{parent}/task").glob("*/children"):
-            found += [int(child) for child in children.read_text().split()]
-    return found
-
-
-def cpu_s(pid: int) -> float:
-    """Return the CPU seconds a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
-
-
-def memory_mb(pid: int) -> tuple[float, float]:
-    """Return resident memory (pages shared with others count fully), and the share that is its own (PSS), in MB."""
-    values = dict.fromkeys(("Rss", "Pss"), 0.0)
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        name, _, rest = line.partition(":")
-        if name in values:
-            values[name] = int(rest.split()[0]) * 1024 / 1e6
-    return values["Rss"], values["Pss"]
 
 
 def role(pid: int) -> str:

@@ -1,6 +1,7 @@
 """Serves the application on a unix socket and, where asked, on TCP, from one thread with its own event loop."""
 
 import asyncio
+import contextlib
 import logging
 import socket
 import stat
@@ -18,7 +19,8 @@ from dcdaemon.core.errors import BadConfig, DcdError, Refused
 
 log = logging.getLogger(__name__)
 _START_WITHIN_S = 15.0
-_NAP_S = 0.5
+#: How often uvicorn looks after itself: it needs that only for the Date header.
+_NAP_S = 5.0
 
 
 class ApiServer:
@@ -59,7 +61,7 @@ class ApiServer:
         # What still streams is cut off, and its client asks again: no reason for a traceback each.
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         self._changes.close()
-        self._server.should_exit = True
+        self._server.wake_to_exit()
         self._thread.join(3)
 
     @property
@@ -90,12 +92,25 @@ class ApiServer:
 
 
 class _CalmServer(uvicorn.Server):
-    """uvicorn wakes ten times a second to see whether it should end; twice is soon enough, and costs a fifth."""
+    """uvicorn wakes ten times a second to see whether it should end; this one sleeps until it is told."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._told = asyncio.Event()
+
+    def wake_to_exit(self) -> None:
+        """Have the server end now, from any thread."""
+        self.should_exit = True
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._told.set)
 
     async def main_loop(self) -> None:
         """Look after the server until it should end."""
-        while not await self.on_tick(0):  # noqa: ASYNC110  uvicorn tells nobody
-            await asyncio.sleep(_NAP_S)
+        self._loop = asyncio.get_running_loop()
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._told.wait(), _NAP_S)
 
 
 def unix_socket(path: Path, mode: int = 0o666) -> socket.socket:
@@ -113,8 +128,8 @@ def unix_socket(path: Path, mode: int = 0o666) -> socket.socket:
     return listener
 
 
-def tcp_socket(address: str) -> socket.socket:
-    """Bind HOST:PORT; raise BadConfig when that is not possible."""
+def tcp_socket(address: str, setting: str = "[daemon] tcp") -> socket.socket:
+    """Bind HOST:PORT; raise BadConfig, with the setting to change, when that is not possible."""
     host, colon, port = address.rpartition(":")
     try:
         if not colon or not 0 <= int(port) < 65536:
@@ -122,7 +137,7 @@ def tcp_socket(address: str) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host.strip("[]"), int(port)), family=family)
     except (OSError, ValueError) as error:
-        raise BadConfig(f"cannot listen on {address!r}: {error}", "write [daemon] tcp like 127.0.0.1:7717") from error
+        raise BadConfig(f"cannot listen on {address!r}: {error}", f"write {setting} like 127.0.0.1:7717") from error
     return listener
 
 

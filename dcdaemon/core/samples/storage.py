@@ -6,7 +6,10 @@ from typing import ClassVar
 from dcdaemon.core.metric import counter, fact, gauge
 
 _DISKSTATS = "/proc/diskstats"
-_SMART = "smartctl -j, by the sensors unit"
+_MOUNTINFO = "/proc/self/mountinfo"
+_MOUNTSTATS = "/proc/self/mountstats"
+_SMART = "smartctl -a -j, by the sensors unit"
+_LISTING = "ListObjectsV2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +47,26 @@ class FilesystemSample:
 
     at: float
     mount: str
-    fstype: str | None = fact("Its type.", "/proc/self/mountinfo")
-    size_bytes: int | None = gauge("Size, as an unprivileged user meets it.", "statvfs")
+    fstype: str | None = fact("Its type.", _MOUNTINFO, every_s=10)
+    size_bytes: int | None = gauge("Size, as an unprivileged user meets it.", "statvfs", every_s=10)
     available_bytes: int | None = gauge(
-        "Space left to an unprivileged user.", "statvfs", node="node_filesystem_avail_bytes"
+        "Space left to an unprivileged user.", "statvfs", every_s=10, node="node_filesystem_avail_bytes"
     )
-    files_free: int | None = gauge("Files that can still be made.", "statvfs", node="node_filesystem_files_free")
-    read_only: bool | None = fact("Whether nothing can be written.", "/proc/self/mountinfo")
-    error: str | None = fact("Why it does not answer.", "statvfs, within a deadline")
-    files: int | None = gauge("Files there can be.", "statvfs", node="node_filesystem_files")
+    files_free: int | None = gauge(
+        "Files that can still be made.", "statvfs", "filesystems that count them", every_s=10,
+        node="node_filesystem_files_free",
+    )  # fmt: skip
+    read_only: bool | None = fact("Whether nothing can be written.", _MOUNTINFO, every_s=10)
+    error: str | None = fact("Why it does not answer.", "statvfs, within a deadline", every_s=10)
+    files: int | None = gauge(
+        "Files there can be.", "statvfs", "filesystems that count them", every_s=10, node="node_filesystem_files"
+    )
     full_in_s: float | None = gauge(
-        "Time until it is full, from the trend; None while it does not fill.", "trend of statvfs"
+        "Time until it is full, from the trend; None while it does not fill.", "trend of statvfs", every_s=10
     )
-    device: str | None = fact("What is mounted.", "/proc/self/mountinfo")
+    device: str | None = fact("What is mounted.", _MOUNTINFO, every_s=10)
+    #: What root alone may use: no metric of ours, but other exporters count it in.
+    reserved_bytes: int | None = None
 
     @property
     def used_ratio(self) -> float | None:
@@ -68,7 +78,7 @@ class FilesystemSample:
 
 @dataclass(frozen=True, slots=True)
 class DriveSample:
-    """Health of one drive, as its own firmware tells it."""
+    """Health of one drive, as its own firmware tells it; `at` is when it was asked."""
 
     KIND: ClassVar[str] = "drive"
     KEYS: ClassVar[tuple[str, ...]] = ("device",)
@@ -82,13 +92,15 @@ class DriveSample:
     spare_threshold_ratio: float | None = fact("Spare blocks at which it warns.", _SMART, "NVMe", every_s=600)
     critical_warning: int | None = gauge("Bits of its critical warnings; 0 is well.", _SMART, "NVMe", every_s=600)
     media_errors: int | None = counter("Errors of the medium it could not mend.", _SMART, every_s=600)
-    error_log_entries: int | None = counter("Entries of its error log.", _SMART, "NVMe", every_s=600)
+    error_log_entries: int | None = counter("Entries of its error log.", _SMART, "NVMe, SATA", every_s=600)
     unsafe_shutdowns: int | None = counter("Times it lost power while in use.", _SMART, "NVMe", every_s=600)
     written_bytes: int | None = counter("Bytes written in its life.", _SMART, every_s=600)
     temp_c: float | None = gauge("Temperature.", _SMART, every_s=600)
     power_on_s: float | None = counter("Time it was switched on.", _SMART, every_s=600)
-    reallocated_sectors: int | None = counter("Sectors replaced.", _SMART, "SATA", every_s=600)
+    reallocated_sectors: int | None = counter("Sectors replaced.", _SMART, "SATA, SAS", every_s=600)
     pending_sectors: int | None = gauge("Sectors that could not be read and wait.", _SMART, "SATA", every_s=600)
+    serial: str | None = fact("Its serial number.", _SMART, every_s=600)
+    error: str | None = fact("Why it was not read: asleep, or why smartctl failed.", _SMART, every_s=600)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +112,15 @@ class NfsSample:
 
     at: float
     mount: str
-    server: str | None = fact("Server and path.", "/proc/self/mountstats")
-    read_bytes: int | None = counter("Bytes read from the server.", "/proc/self/mountstats")
-    written_bytes: int | None = counter("Bytes written to the server.", "/proc/self/mountstats")
-    operations: int | None = counter("Requests answered.", "/proc/self/mountstats")
-    retransmits: int | None = counter("Requests sent again.", "/proc/self/mountstats")
-    timeouts: int | None = counter("Requests that timed out.", "/proc/self/mountstats")
-    errors: int | None = counter("Requests answered by an error.", "/proc/self/mountstats", "Linux 5.3 and later")
-    response_s: float | None = counter("Time requests took, summed.", "/proc/self/mountstats")
-    queue_s: float | None = counter("Time requests waited to be sent, summed.", "/proc/self/mountstats")
+    server: str | None = fact("Server and path.", _MOUNTSTATS)
+    read_bytes: int | None = counter("Bytes read from the server.", _MOUNTSTATS)
+    written_bytes: int | None = counter("Bytes written to the server.", _MOUNTSTATS)
+    operations: int | None = counter("Requests answered.", _MOUNTSTATS)
+    retransmits: int | None = counter("Requests sent again.", _MOUNTSTATS)
+    timeouts: int | None = counter("Requests that timed out.", _MOUNTSTATS)
+    errors: int | None = counter("Requests answered by an error.", _MOUNTSTATS, "Linux 5.3 and later")
+    response_s: float | None = counter("Time requests took, summed.", _MOUNTSTATS)
+    queue_s: float | None = counter("Time requests waited to be sent, summed.", _MOUNTSTATS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +132,10 @@ class ObjectStoreSample:
 
     at: float
     store: str
-    up: bool | None = fact("Whether it answered as it should.", "ListObjectsV2", every_s=60)
-    latency_s: float | None = gauge("Time of a listing of one key.", "ListObjectsV2", every_s=60)
-    probes: int | None = counter("Probes made.", "ListObjectsV2", every_s=60)
-    errors: int | None = counter("Probes that failed.", "ListObjectsV2", every_s=60)
-    used_bytes: int | None = gauge("Bytes in the bucket.", "ListObjectsV2, all pages", every_s=3600)
-    objects: int | None = gauge("Objects in the bucket.", "ListObjectsV2, all pages", every_s=3600)
-    error: str | None = fact("Why the last probe failed.", "ListObjectsV2", every_s=60)
+    up: bool | None = fact("Whether it answered as it should.", _LISTING, every_s=60)
+    latency_s: float | None = gauge("Time to connect and to list one key.", _LISTING, every_s=60)
+    probes: int | None = counter("Probes made since the daemon started.", _LISTING, every_s=60)
+    errors: int | None = counter("Probes that failed since the daemon started.", _LISTING, every_s=60)
+    used_bytes: int | None = gauge("Bytes in the bucket.", f"{_LISTING}, all pages", every_s=3600)
+    objects: int | None = gauge("Objects in the bucket.", f"{_LISTING}, all pages", every_s=3600)
+    error: str | None = fact("Why the last probe failed.", _LISTING, every_s=60)

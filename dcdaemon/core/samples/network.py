@@ -9,6 +9,8 @@ _DEV = "/proc/net/dev"
 _IB = "/sys/class/infiniband/*/ports/*/counters"
 _HW = "/sys/class/infiniband/*/ports/*/hw_counters"
 _MLX5 = "mlx5"
+_LARGE = "64-bit counters; a 32-bit one is unknown once it is full"
+_WIDE = "64-bit counters, or 32-bit ones that cannot overflow unseen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class NetSample:
     drops_in: int | None = counter("Packets received and dropped.", _DEV, node="node_network_receive_drop_total")
     drops_out: int | None = counter("Packets dropped before sending.", _DEV, node="node_network_transmit_drop_total")
     up: bool | None = fact("Whether the link carries.", "/sys/class/net/*/operstate")
-    speed_bps: int | None = fact("Speed of the link.", "/sys/class/net/*/speed")
+    speed_bps: int | None = fact("Speed of the link.", "/sys/class/net/*/speed", every_s=60)
     packets_in: int | None = counter("Packets received.", _DEV, node="node_network_receive_packets_total")
     packets_out: int | None = counter("Packets sent.", _DEV, node="node_network_transmit_packets_total")
     carrier_changes: int | None = counter(
@@ -49,11 +51,11 @@ class IbSample:
     physical_state: str | None = fact("Physical state, like LinkUp.", "ports/*/phys_state")
     link_layer: str | None = fact("InfiniBand or Ethernet.", "ports/*/link_layer", every_s=60)
     up: bool | None = fact("Whether the port carries traffic.", "ports/*/state")
-    speed_bps: int | None = fact("Rate of the link.", "ports/*/rate")
-    received_bytes: int | None = counter("Bytes received.", f"{_IB}/port_rcv_data x 4")
-    sent_bytes: int | None = counter("Bytes sent.", f"{_IB}/port_xmit_data x 4")
-    packets_in: int | None = counter("Packets received.", f"{_IB}/port_rcv_packets")
-    packets_out: int | None = counter("Packets sent.", f"{_IB}/port_xmit_packets")
+    speed_bps: int | None = fact("Rate of the link.", "ports/*/rate", every_s=60)
+    received_bytes: int | None = counter("Bytes received.", f"{_IB}/port_rcv_data x 4", _LARGE)
+    sent_bytes: int | None = counter("Bytes sent.", f"{_IB}/port_xmit_data x 4", _LARGE)
+    packets_in: int | None = counter("Packets received.", f"{_IB}/port_rcv_packets", _LARGE)
+    packets_out: int | None = counter("Packets sent.", f"{_IB}/port_xmit_packets", _LARGE)
     link_downed: int | None = counter("Times the link went down.", f"{_IB}/link_downed")
     link_error_recovery: int | None = counter("Times the link recovered from errors.", f"{_IB}/link_error_recovery")
     symbol_errors: int | None = counter("Symbols received broken.", f"{_IB}/symbol_error")
@@ -89,9 +91,9 @@ class SwitchPortSample:
     port: str
     up: bool | None = fact("Whether the port is up.", "ifOperStatus", every_s=60)
     enabled: bool | None = fact("Whether it is meant to be.", "ifAdminStatus", every_s=60)
-    speed_bps: int | None = fact("Speed of the port.", "ifHighSpeed", every_s=60)
-    received_bytes: int | None = counter("Bytes received.", "ifHCInOctets", every_s=60)
-    sent_bytes: int | None = counter("Bytes sent.", "ifHCOutOctets", every_s=60)
+    speed_bps: int | None = fact("Speed of the port.", "ifHighSpeed, else ifSpeed", every_s=60)
+    received_bytes: int | None = counter("Bytes received.", "ifHCInOctets, else ifInOctets", _WIDE, every_s=60)
+    sent_bytes: int | None = counter("Bytes sent.", "ifHCOutOctets, else ifOutOctets", _WIDE, every_s=60)
     errors_in: int | None = counter("Broken packets received.", "ifInErrors", every_s=60)
     errors_out: int | None = counter("Packets that could not be sent.", "ifOutErrors", every_s=60)
     drops_in: int | None = counter("Packets received and dropped.", "ifInDiscards", every_s=60)
@@ -109,5 +111,5 @@ class SwitchSample:
     switch: str
     up: bool | None = fact("Whether it answered.", "SNMP v2c", every_s=60)
     latency_s: float | None = gauge("Time of the first answer.", "SNMP v2c", every_s=60)
-    uptime_s: float | None = gauge("Time since it started.", "sysUpTime", every_s=60)
+    uptime_s: float | None = gauge("Time since it, or its SNMP agent, was started.", "sysUpTime", every_s=60)
     error: str | None = fact("Why it did not answer.", "SNMP v2c", every_s=60)

@@ -1,12 +1,15 @@
 """The daemon about itself: its duties, queue, database and engine."""
 
 import resource
+from dataclasses import asdict
 
 from fastapi import APIRouter
 
 from dcdaemon.api.documents import SCHEMA, Document, iso
 from dcdaemon.api.identity import ActorOf, DeskOf
 from dcdaemon.api.listing import summary
+from dcdaemon.control.desk import Desk
+from dcdaemon.core.samples import AnySample
 from dcdaemon.core.secrecy import mask_url
 
 router = APIRouter(prefix="/v1", tags=["daemon"])
@@ -27,6 +30,7 @@ def get_status(desk: DeskOf, actor: ActorOf) -> Document:
             }
             for duty in desk.board.duties
         ],
+        "roles": list(facts.roles), "collectors": _collectors(desk), "troubles": _troubles(desk),
         "queue": {"waiting": counts["waiting"], "held": counts["held"], "running": counts["running"]},
         "gpus": {
             "total": counts["gpus"], "busy": counts["gpus_busy"], "drained": counts["gpus_drained"],
@@ -41,6 +45,34 @@ def get_status(desk: DeskOf, actor: ActorOf) -> Document:
         "open_anomalies": len(desk.store.anomalies(open_only=True)), "rss_bytes": _rss_bytes(),
         "config_warnings": list(facts.config_warnings),
     }  # fmt: skip
+
+
+def _collectors(desk: Desk) -> list[Document]:
+    """Tell of each collector whether it runs, how its last reading went, and why it has nothing to read."""
+    board, now_s = desk.board, desk.clock.monotonic()
+    swept = board.host.collectors if board.host is not None else ()
+    return [
+        {
+            "name": one.name, "running": one.running, "every_s": one.every_s,
+            "last_read_age_s": None if one.last_read_s is None else round(max(now_s - one.last_read_s, 0.0), 3),
+            "last_duration_s": None if one.last_duration_s is None else round(one.last_duration_s, 6),
+            "error": one.error, "lack": None if one.lack is None else asdict(one.lack),
+        }
+        for one in (*swept, *board.collectors.values())
+    ]  # fmt: skip
+
+
+def _troubles(desk: Desk) -> list[Document]:
+    """Tell of each device that does not answer: GPUs, mounts, switches, object stores."""
+    fresh = desk.board.newest.fresh(desk.clock.monotonic())
+    told = (device_error for sample, _ in fresh if (device_error := _error(sample)) is not None)
+    return sorted(told, key=lambda trouble: (trouble["kind"], trouble["device"]))
+
+
+def _error(sample: AnySample) -> Document | None:
+    error = getattr(sample, "error", None)
+    device = "/".join(str(getattr(sample, key)) for key in sample.KEYS)
+    return {"kind": sample.KIND, "device": device, "error": error} if error else None
 
 
 def _rss_bytes() -> int:

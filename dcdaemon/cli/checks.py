@@ -4,35 +4,23 @@ import ctypes
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 
+from dcdaemon.cli.check import FAIL, OK, WARN, Check
+from dcdaemon.cli.collector_checks import collector_checks
 from dcdaemon.cli.show.words import memory
 from dcdaemon.client.answer import Document
 from dcdaemon.client.http import Client
 from dcdaemon.core.errors import DcdError, Unreachable
 
-OK, WARN, FAIL = "ok", "warn", "fail"
+_COMPUTE = "compute"
+_PERSISTENCED = Path("/run/nvidia-persistenced/socket")
 _ENOUGH_DISK_BYTES = 2**30
 _SCARCE_DISK_BYTES = 100 * 2**20
 _WRONG_PYNVML_UP_TO = 11
 _CLOCK_UNSYNCHRONISED = 5  # TIME_ERROR of adjtimex(2)
 _TIMEX_BYTES = 512  # more than sizeof(struct timex) anywhere
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """What was looked at, how it is (ok, warn, fail), and how to mend it."""
-
-    name: str
-    level: str
-    message: str
-    fix: str | None = None
-
-    def as_json(self) -> Document:
-        """Return the check as a JSON object."""
-        return asdict(self)
 
 
 def local_checks() -> Iterator[Check]:
@@ -62,6 +50,9 @@ def status_checks(status: Document) -> Iterator[Check]:
     """Judge the daemon's status document."""
     yield _duties(status)
     yield _driver(status)
+    if status["driver_version"] and not status["simulated"]:
+        yield _persistence()
+    yield from collector_checks(status)
     yield _database(status["database"])
     yield from _disk(status["database"])
     yield from (
@@ -81,13 +72,23 @@ def _duties(status: Document) -> Check:
 
 
 def _driver(status: Document) -> Check:
-    total = status["gpus"]["total"]
+    total, roles = status["gpus"]["total"], status.get("roles", [_COMPUTE])
     if status["simulated"]:
         return Check("driver", OK, f"{total} simulated GPUs, no driver needed")
+    if _COMPUTE not in roles:
+        return Check("driver", OK, f"GPUs are not read: node.roles has {', '.join(roles)}, not {_COMPUTE}")
     if status.get("driver_error") or not status["driver_version"]:
         why = status.get("driver_error") or "none was found"
         return Check("driver", WARN, f"no NVIDIA driver ({why}): 0 GPUs, the host alone is watched", "see nvidia-smi")
     return Check("driver", OK, f"driver {status['driver_version']}, {total} GPUs seen")
+
+
+def _persistence() -> Check:
+    if _PERSISTENCED.exists():
+        return Check("persistence", OK, "nvidia-persistenced keeps the driver loaded")
+    # Asking the driver itself would take seconds, and hang with it; and while the daemon runs, it stays loaded.
+    message = "nvidia-persistenced does not run: counters of GPUs may begin anew when nothing uses the driver"
+    return Check("persistence", OK, message, "systemctl enable --now nvidia-persistenced, or nvidia-smi -pm 1")
 
 
 def _database(base: Document) -> Check:

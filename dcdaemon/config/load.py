@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dcdaemon.config.model import SECTIONS, SETTINGS, Config, Setting
+from dcdaemon.config.model import SECTIONS, SETTINGS, Config, ObjectStore, Setting
 from dcdaemon.config.secrets import masked
 from dcdaemon.config.sources import Found, default_paths, from_env, from_file, from_flags, unknown
 from dcdaemon.core.errors import BadConfig, BadInput
@@ -96,6 +96,7 @@ def _resolved(config: Config, env: Mapping[str, str], uid: int) -> Config:
             f"daemon.socket = {socket!r} is longer than the kernel's {_SOCKET_PATH_BYTES - 1} bytes",
             "set daemon.socket to a shorter path",
         )
+    store = config.object_store
     storage = replace(
         config.storage,
         url=config.storage.url or f"sqlite:///{state_dir}/dcdaemon.db",
@@ -106,7 +107,17 @@ def _resolved(config: Config, env: Mapping[str, str], uid: int) -> Config:
         node=replace(config.node, name=config.node.name or os.uname().nodename),
         daemon=replace(config.daemon, state_dir=state_dir, socket=socket),
         storage=storage,
+        snmp=replace(config.snmp, community_file=_at_home(config.snmp.community_file, home)),
+        object_store=_complete(replace(store, secret_file=_at_home(store.secret_file, home))),
     )
+
+
+def _complete(store: ObjectStore) -> ObjectStore:
+    """Refuse an object store that is only half described."""
+    for key in ("bucket", "region", "access_key", "secret_file"):
+        if store.endpoint and not getattr(store, key):
+            raise BadConfig(f"object_store.{key} is not set", "set it, or take out object_store.endpoint")
+    return store
 
 
 def _default_socket(state_dir: str, env: Mapping[str, str], uid: int) -> str:

@@ -10,7 +10,9 @@ from dcdaemon.config.values import (
     CLOCK_TIME,
     COUNT,
     DATABASE,
+    DEVICES,
     DURATION,
+    ENDPOINT,
     INTERVAL,
     NAMES,
     NUMBER,
@@ -21,7 +23,9 @@ from dcdaemon.config.values import (
     Kind,
     choice,
     optional,
+    some_of,
 )
+from dcdaemon.core.roles import USUAL_ROLES, Role
 
 Raw = str | int | float | bool | list[str]
 
@@ -58,6 +62,11 @@ class Node:
     """The machine."""
 
     name: str = _key("", TEXT, "The node's name in every record; empty: the host name.")
+    roles: tuple[str, ...] = _key(
+        list(USUAL_ROLES),
+        some_of(*Role),
+        "What the node is for; it decides which collectors run (docs/configuration.md).",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +162,45 @@ class Anomalies:
 
 
 @dataclass(frozen=True, slots=True)
+class Metrics:
+    """What Prometheus can scrape, on a listener of its own."""
+
+    listen: str = _key(
+        "", ADDRESS, 'Answer scrapes there, to anybody and without a token, like "127.0.0.1:9477"; empty: no.'
+    )
+    dcgm: bool = _key(False, SWITCH, "Also the names of dcgm-exporter, at /metrics/dcgm.")  # noqa: FBT003
+    node: bool = _key(False, SWITCH, "Also the names of node_exporter, at /metrics/node.")  # noqa: FBT003
+
+
+@dataclass(frozen=True, slots=True)
+class Snmp:
+    """Switches, firewalls and other devices that are asked by SNMP v2c."""
+
+    devices: tuple[tuple[str, str, int], ...] = _key(
+        [], DEVICES, 'Which ones: names and addresses, like ["core1=192.0.2.10", "fw=192.0.2.1:1161"].'
+    )
+    community_file: str = _key(
+        "", PATH, 'File that holds their community, readable by the daemon\'s user alone; empty: "public".'
+    )
+    interval_s: float = _key("60s", INTERVAL, "Time between two questions to a device.", "interval")
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStore:
+    """An S3-compatible object store, probed for latency, errors and used capacity."""
+
+    endpoint: str = _key("", ENDPOINT, 'Where it is, like "https://s3.example.org"; empty: none is probed.')
+    bucket: str = _key("", TEXT, "The bucket that is listed.")
+    region: str = _key("us-east-1", TEXT, "Its region; many stores take any.")
+    access_key: str = _key("", TEXT, "Name of the access key; it needs the right to list the bucket and no other.")
+    secret_file: str = _key("", PATH, "File that holds the secret of that key, readable by the daemon's user alone.")
+    interval_s: float = _key("60s", INTERVAL, "Time between two probes.", "interval")
+    list_pages: int = _key(
+        1000, COUNT, "Pages of 1,000 objects to list each hour for the used capacity, which is unknown beyond; 0: none."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything that can be set; what is empty by default is filled in when it is loaded."""
 
@@ -164,6 +212,9 @@ class Config:
     jobs: Jobs = field(default_factory=Jobs)
     energy: Energy = field(default_factory=Energy)
     anomalies: Anomalies = field(default_factory=Anomalies)
+    metrics: Metrics = field(default_factory=Metrics)
+    snmp: Snmp = field(default_factory=Snmp)
+    object_store: ObjectStore = field(default_factory=ObjectStore)
 
 
 #: The class of each section, in the order in which they are printed.
@@ -176,6 +227,9 @@ SECTIONS: dict[str, type] = {
     "jobs": Jobs,
     "energy": Energy,
     "anomalies": Anomalies,
+    "metrics": Metrics,
+    "snmp": Snmp,
+    "object_store": ObjectStore,
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from dcdaemon.config.load import Loaded
 from dcdaemon.config.model import SECTIONS, SETTINGS, Raw
 from dcdaemon.config.secrets import masked
+from dcdaemon.core.roles import table
 
 _PAGE_HEAD = """\
 # Configuration
@@ -24,6 +25,12 @@ Nothing has to be configured. What is set is read in this order, the last one wi
 `dcd config show --origin` tells where each value came from. Durations carry a unit (`90s`, `2h30m`, `30d`),
 memory too (`32G`); a share goes from 0 to 1. An unknown key warns when the daemon starts and fails in
 `dcd config check`; a wrong value is refused everywhere.
+"""
+_ROLES_HEAD = """
+## Roles of a node
+
+`node.roles` decides what is read. Without `compute` no driver is loaded, and none is missed. A collector that finds
+nothing to read costs next to nothing; `dcd doctor` says why it finds nothing.
 """
 
 
@@ -48,7 +55,7 @@ def init_text() -> str:
 
 def page_text() -> str:
     """Return docs/configuration.md."""
-    return _PAGE_HEAD + "\n".join(_page_lines()) + "\n"
+    return "\n".join((_PAGE_HEAD + "\n".join(_page_lines()), _ROLES_HEAD, *table(), ""))
 
 
 def _init_lines() -> Iterator[str]:

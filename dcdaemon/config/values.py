@@ -4,7 +4,7 @@ A BadInput raised here continues the sentence "section.key = value ...".
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +24,10 @@ _SWITCH = {
 }
 _CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})")
+#: An address of IPv6 with a port stands in brackets.
+_DEVICE = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*))(?::(\d{1,5}))?")
+_SNMP_PORT = 161
+_ENDPOINT = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?(/[^\s?#@]*)?")
 _DATABASES = ("sqlite:", "postgresql:", "postgresql+psycopg:")
 
 
@@ -133,6 +137,39 @@ def _database(raw: object) -> str:
     return text
 
 
+def _devices(raw: object) -> tuple[tuple[str, str, int], ...]:
+    """Read devices like "core1=192.0.2.10:161" into their names, addresses and ports."""
+    devices = tuple(_device(text) for text in _names(raw))
+    names = [name for name, _, _ in devices]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise BadInput(f"names {twice!r} twice", "give each device a name of its own")
+    return devices
+
+
+def _device(text: str) -> tuple[str, str, int]:
+    import ipaddress  # noqa: PLC0415  only a configured device needs it
+
+    name, equals, place = (part.strip() for part in text.rpartition("="))
+    match = _DEVICE.fullmatch(place)
+    host = (match[1] or match[2]) if match else ""
+    port = int(match[3] or _SNMP_PORT) if match else 0
+    with suppress(ValueError):
+        ipaddress.ip_address(host)
+        if (name or not equals) and 0 < port <= 65535:
+            return name or host, host, port
+    # By its address, so that it can be asked while names cannot be resolved.
+    raise BadInput(f"has {text!r}, which is no device", 'write name and address, like "core1=192.0.2.10"')
+
+
+def _endpoint(raw: object) -> str:
+    text = _text(raw).rstrip("/")
+    if text and not _ENDPOINT.fullmatch(text):
+        # A user or a password in it would show in messages.
+        raise BadInput("is not the address of an object store", 'write it like "https://s3.example.org"')
+    return text
+
+
 def optional(kind: Kind) -> Kind:
     """Return the same kind with None for an empty text or 0, which both mean: not set."""
 
@@ -154,6 +191,28 @@ def choice(*allowed: str) -> Kind:
     return Kind(" or ".join(allowed), read)
 
 
+def some_of(*allowed: str) -> Kind:
+    """Return the kind that is a list of some of these words, at least one."""
+
+    def read(raw: object) -> tuple[str, ...]:
+        words = tuple(dict.fromkeys(name.lower() for name in _names(raw)))
+        for word in words:
+            if word not in allowed:
+                raise BadInput(f"has {word!r}, which is not one of {', '.join(allowed)}", _meant(word, allowed))
+        if not words:
+            raise BadInput("is empty", f"write some of {', '.join(allowed)}")
+        return words
+
+    return Kind(f"list of {', '.join(allowed)}", read)
+
+
+def _meant(word: str, allowed: Sequence[str]) -> str:
+    import difflib  # noqa: PLC0415  only a typo needs it
+
+    close = difflib.get_close_matches(word, allowed, n=1)
+    return f"did you mean {close[0]}?" if close else f"write some of {', '.join(allowed)}"
+
+
 TEXT = Kind("text", _text)
 PATH = Kind("absolute path", _path)
 NAMES = Kind("list of names", _names)
@@ -167,3 +226,5 @@ BYTES = Kind("amount of memory", _bytes)
 CLOCK_TIME = Kind("time of day", _clock_time)
 ADDRESS = Kind("address and port, or empty for none", _address)
 DATABASE = Kind("database URL", _database)
+ENDPOINT = Kind("http or https address", _endpoint)
+DEVICES = Kind("list of devices", _devices)

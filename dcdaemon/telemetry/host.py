@@ -1,102 +1,149 @@
-"""LinuxHost: CPU, memory and pressure of the node, with its disks, filesystems and networks."""
+"""LinuxHost: all collectors of the node's own hardware, read in one sweep."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
 
-from dcdaemon.core.samples import HostReading, HostSample
-from dcdaemon.telemetry.disk import read_disks
+from dcdaemon.core.event import Event, Tell
+from dcdaemon.core.ports import Clock
+from dcdaemon.core.roles import HOST_COLLECTORS, USUAL_ROLES, CollectorPlan
+from dcdaemon.core.samples import (
+    CollectorReport,
+    DiskSample,
+    FilesystemSample,
+    HostReading,
+    HostSample,
+    Lack,
+    NetSample,
+    Sample,
+)
+from dcdaemon.telemetry.bmc import Bmc
+from dcdaemon.telemetry.collecting import Collector, Run
+from dcdaemon.telemetry.cpu import Cpu
+from dcdaemon.telemetry.disk import DiskCounters
+from dcdaemon.telemetry.drives import DriveHealth
+from dcdaemon.telemetry.edac import Edac
 from dcdaemon.telemetry.filesystem import FilesystemProbes
-from dcdaemon.telemetry.network import read_nets
-from dcdaemon.telemetry.numbers import decimal, text_of, whole, wholes
+from dcdaemon.telemetry.hwmon import Sensors
+from dcdaemon.telemetry.infiniband import InfinibandPorts
+from dcdaemon.telemetry.kernel_file import Faults
+from dcdaemon.telemetry.memory import Memory
+from dcdaemon.telemetry.network import Interfaces
+from dcdaemon.telemetry.nfs import NfsCounters
+from dcdaemon.telemetry.pressure import Pressure
+from dcdaemon.telemetry.rapl import Rapl
+from dcdaemon.telemetry.resets import Resets
+from dcdaemon.telemetry.tcp import Tcp
 
-_COUNTED_CPU_TIMES = 8
+#: Collectors that every node can have; the others are made from the configuration.
+_MAKERS: Mapping[str, Callable[[Path, Path, Tell], Collector]] = {
+    "cpu": lambda proc, _sys, tell: Cpu(proc, tell),
+    "memory": lambda proc, _sys, tell: Memory(proc, tell),
+    "pressure": lambda proc, _sys, tell: Pressure(proc, tell),
+    "tcp": lambda proc, _sys, tell: Tcp(proc, tell),
+    "edac": lambda _proc, sys, tell: Edac(sys, tell),
+    "rapl": lambda _proc, sys, tell: Rapl(sys, tell),
+    "sensors": lambda _proc, sys, tell: Sensors(sys, tell),
+    "disks": DiskCounters,
+    "filesystems": lambda proc, _sys, tell: FilesystemProbes(proc, tell),
+    "interfaces": Interfaces,
+    "nfs": lambda proc, _sys, tell: NfsCounters(proc, tell),
+    "drives": lambda _proc, _sys, tell: DriveHealth(tell),
+    "infiniband": lambda _proc, sys, tell: InfinibandPorts(sys, tell),
+    "bmc": lambda _proc, _sys, tell: Bmc(tell),
+}
+_NAMED = (DiskSample, FilesystemSample, NetSample)
+AnyOf = TypeVar("AnyOf")
 
 
-@dataclass(frozen=True, slots=True)
-class CpuTimes:
-    """Clock ticks since boot, of all CPUs together."""
+def _quiet(_event: Event) -> None:
+    """Tell nobody."""
 
-    idle: int
-    total: int
+
+class _Time:
+    """The machine's own clocks."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
 
 
 class LinuxHost:
-    """Implements HostSource on Linux; what a file does not tell is None."""
+    """Implements HostSource on Linux; a collector that fails or hangs costs its own values and no others.
 
-    def __init__(self, proc: str | Path = "/proc", sys: str | Path = "/sys") -> None:
-        self._proc, self._sys = Path(proc), Path(sys)
-        self._filesystems = FilesystemProbes(self._proc)
-        self._cpu_before: CpuTimes | None = None
+    `extra` holds collectors made from the configuration, by their names in the table.
+    """
+
+    #: How long a sweep waits for collectors that read in threads of their own; later answers go with the next one.
+    patience_s = 0.25
+
+    def __init__(
+        self, proc: str | Path = "/proc", sys: str | Path = "/sys", tell: Tell = _quiet, *,
+        roles: Collection[str] = USUAL_ROLES, extra: Mapping[str, Collector] = MappingProxyType({}),
+        clock: Clock | None = None,
+    ) -> None:  # fmt: skip
+        self._clock = clock or _Time()
+        self._resets = Resets(tell)
+        faults = Faults(tell)
+        self._runs: list[Run] = []
+        self._idle: list[CollectorReport] = []
+        for plan in HOST_COLLECTORS:
+            maker = _MAKERS.get(plan.name)
+            if not plan.runs_on(roles):
+                self._idle.append(_idle(plan, f"needs the role {' or '.join(plan.roles)}"))
+            elif plan.name in extra:
+                self._runs.append(Run(plan, extra[plan.name], faults))
+            elif maker is not None:
+                self._runs.append(Run(plan, maker(Path(proc), Path(sys), tell), faults))
+            else:
+                self._idle.append(_idle(plan, "none is configured"))
 
     def read(self) -> HostReading:
-        """Read all sensors now; CPU utilisation is that since the last reading, so the first has none."""
-        at = time.time()
-        return HostReading(
-            host=self._host(at),
-            disks=read_disks(self._proc, self._sys, at),
-            filesystems=self._filesystems.read(),
-            nets=read_nets(self._proc, self._sys, at),
-        )
+        """Read what is due now; CPU utilisation is that since the last reading, so the first has none."""
+        at, now_s = self._clock.now(), self._clock.monotonic()
+        for run in self._runs:
+            run.begin(at, now_s)
+        results = {run.plan.name: run.take(at, now_s, 0.0) for run in self._runs if not run.plan.apart}
+        until_s = time.monotonic() + self.patience_s
+        for run in self._runs:
+            if run.plan.apart:
+                results[run.plan.name] = run.take(at, now_s, until_s - time.monotonic())
+        reading = _reading(at, results, (*(run.report() for run in self._runs), *self._idle))
+        self._resets.check(reading.samples())
+        return reading
 
-    def _host(self, at: float) -> HostSample:
-        memory = parse_meminfo(self._text("meminfo"))
-        return HostSample(
-            at=at,
-            cpu_util_ratio=self._cpu_util_ratio(),
-            load_1m=parse_loadavg(self._text("loadavg")),
-            mem_total_bytes=memory.get("MemTotal"),
-            mem_available_bytes=memory.get("MemAvailable"),
-            swap_used_bytes=_difference(memory.get("SwapTotal"), memory.get("SwapFree")),
-            psi_cpu_some_ratio=parse_pressure(self._text("pressure/cpu")),
-            psi_mem_some_ratio=parse_pressure(self._text("pressure/memory")),
-            psi_io_some_ratio=parse_pressure(self._text("pressure/io")),
-        )
-
-    def _cpu_util_ratio(self) -> float | None:
-        before, now = self._cpu_before, parse_cpu_times(self._text("stat"))
-        self._cpu_before = now
-        if before is None or now is None or now.total <= before.total:
-            return None
-        idle_ratio = (now.idle - before.idle) / (now.total - before.total)
-        # The kernel's idle and iowait counts can step back a little (proc_stat(5)).
-        return min(1.0, max(0.0, 1 - idle_ratio))
-
-    def _text(self, name: str) -> str:
-        return text_of(self._proc / name)
+    def close(self) -> None:
+        """End the collectors' threads and let go of their files."""
+        for run in self._runs:
+            run.close()
+        self._runs.clear()
 
 
-def parse_cpu_times(text: str) -> CpuTimes | None:
-    """Read the first line of /proc/stat; waiting for I/O is idle, guests are already part of user time."""
-    fields = text.partition("\n")[0].split()
-    if len(fields) < 1 + _COUNTED_CPU_TIMES or fields[0] != "cpu":
-        return None
-    times = wholes(fields[1 : 1 + _COUNTED_CPU_TIMES])
-    return CpuTimes(idle=times[3] + times[4], total=sum(times)) if times else None
+def _idle(plan: CollectorPlan, why: str) -> CollectorReport:
+    return CollectorReport(plan.name, plan.every_s, running=False, lack=Lack(why))
 
 
-def parse_loadavg(text: str) -> float | None:
-    """Read the mean of running and waiting tasks over one minute."""
-    first, _, _ = text.partition(" ")
-    return decimal(first)
+def _reading(at: float, results: Mapping[str, Any], reports: tuple[CollectorReport, ...]) -> HostReading:
+    values: dict[str, Any] = {}
+    samples: list[Sample] = []
+    for result in results.values():
+        if isinstance(result, dict):
+            values |= result
+        elif result:
+            samples += result
+    return HostReading(
+        host=HostSample(at=at, **values),
+        disks=tuple(_of(DiskSample, samples)),
+        filesystems=tuple(_of(FilesystemSample, samples)),
+        nets=tuple(_of(NetSample, samples)),
+        others=tuple(sample for sample in samples if not isinstance(sample, _NAMED)),
+        collectors=reports,
+    )
 
 
-def parse_meminfo(text: str) -> dict[str, int]:
-    """Read /proc/meminfo into bytes."""
-    rows = (line.split() for line in text.splitlines())
-    found = ((row[0].rstrip(":"), whole(row[1], 1024)) for row in rows if len(row) == 3 and row[2] == "kB")
-    return {name: count for name, count in found if count is not None}
-
-
-def parse_pressure(text: str) -> float | None:
-    """Read the share of the last 10 s in which some task was stalled; None on kernels without PSI."""
-    for line in text.splitlines():
-        kind, _, rest = line.partition(" ")
-        if kind == "some" and rest.startswith("avg10="):
-            percent = decimal(rest.split()[0].removeprefix("avg10="))
-            return None if percent is None else percent / 100
-    return None
-
-
-def _difference(total: int | None, part: int | None) -> int | None:
-    return None if total is None or part is None else total - part
+def _of(kind: type[AnyOf], samples: list[Sample]) -> Iterator[AnyOf]:
+    return (sample for sample in samples if isinstance(sample, kind))

@@ -17,11 +17,25 @@ def whole(text: str, unit: int = 1) -> int | None:
     return number if number < _TOP else None
 
 
+def signed(text: str) -> int | None:
+    """Return a count that may be below zero, like a temperature."""
+    number = whole(text.removeprefix("-"))
+    return -number if number is not None and text.startswith("-") else number
+
+
 def wholes(texts: Iterable[str], unit: int = 1) -> list[int] | None:
     """Return all the counts, for each of which `unit` times it can be kept; None when one of them is none."""
     found = [None if (kept := whole(text, unit)) is None else kept // unit for text in texts]
     known = [number for number in found if number is not None]
     return known if len(known) == len(found) else None
+
+
+def total(counts: Iterable[int | None]) -> int | None:
+    """Return the sum; None when there is no count, when one is unknown, and when no database can hold it."""
+    counted = list(counts)
+    known = [count for count in counted if count is not None]
+    found = sum(known)
+    return found if known and len(known) == len(counted) and found < _TOP else None
 
 
 def decimal(text: str) -> float | None:

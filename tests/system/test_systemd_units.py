@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from dcdaemon.telemetry import drives, sensors
+
 UNITS = Path(__file__).parents[2] / "systemd"
 INHERITED_SANDBOX = (
     "Protect", "Private", "Restrict", "Device", "NoNewPrivileges", "SystemCall", "CapabilityBoundingSet",
@@ -42,8 +44,9 @@ def installed_copy(name: str, tmp_path: Path, program: str = "/bin/true") -> Pat
     return copy
 
 
-def service_lines(name: str) -> dict[str, str]:
-    parser = RawConfigParser(strict=True)
+def service_lines(name: str, *, repeated: bool = False) -> dict[str, str]:
+    """Return the lines of [Service]; where lines may be repeated, like DeviceAllow=, the last of each."""
+    parser = RawConfigParser(strict=not repeated)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read(UNITS / name)
     return dict(parser["Service"])
@@ -63,6 +66,31 @@ def test_the_check_would_see_a_misspelt_line_and_a_missing_program(tmp_path):
     assert "OOMPolicyy" in verify(unit, tmp_path, "--system").stderr
     absent = installed_copy("dcdaemon.service", tmp_path, program="/nowhere/dcd")
     assert verify(absent, tmp_path, "--system").returncode != 0
+
+
+def test_systemd_takes_every_line_of_the_sensors_unit_and_its_timer(tmp_path):
+    installed_copy("dcdaemon-sensors.service", tmp_path)
+    timer = tmp_path / "dcdaemon-sensors.timer"
+    timer.write_text((UNITS / timer.name).read_text())
+    result = verify(timer, tmp_path, "--system")
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_the_sensors_unit_has_little_that_can_be_abused(tmp_path):
+    unit = installed_copy("dcdaemon-sensors.service", tmp_path)
+    result = subprocess.run(
+        [systemd_tool("systemd-analyze"), "security", "--offline=true", "--threshold=20", "--no-pager", str(unit)],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    # Of 10.0; what is left is the right to speak to drives (CAP_SYS_ADMIN, CAP_SYS_RAWIO, their devices), as root.
+    assert result.returncode == 0, result.stdout
+
+
+def test_the_file_of_the_sensors_unit_is_where_the_daemon_looks_for_it():
+    lines = service_lines("dcdaemon-sensors.service", repeated=True)
+    folder = Path("/run") / lines["RuntimeDirectory"]
+    assert folder / "drives.json" == drives.PATH == sensors.OUT
+    assert (lines["RuntimeDirectoryMode"], lines["RuntimeDirectoryPreserve"]) == ("0755", "yes")
 
 
 @pytest.mark.parametrize("name", ["dcdaemon.service", "dcdaemon-user.service"])

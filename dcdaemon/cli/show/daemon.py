@@ -31,13 +31,15 @@ def status_text(status: Document) -> str:
         ("resident", memory(status["rss_bytes"])),
         ("jobs", f"{queue['running']} running, {queue['waiting']} waiting, {queue['held']} held"),
         ("engine", status["engine"]),
-        ("driver", status["driver_version"] or "none found"),
+        ("driver", status["driver_version"] or _no_driver(status)),
         ("database", _database(base)),
         ("anomalies", f"{status['open_anomalies']} open"),
     ]
     lines = [status_line(status), ""]
     lines += [f"  {name:<10} {printable(str(value))}" for name, value in facts]
     lines += ["", *(_duty(duty) for duty in status["duties"])]
+    lines += ["", *(_collector(one) for one in status.get("collectors", ()) if one["running"])]
+    lines += [printable(f"  {one['kind']} {one['device']}: {one['error']}") for one in status.get("troubles", ())]
     lines += [f"  config: {printable(warning)}" for warning in status["config_warnings"]]
     return "\n".join(lines)
 
@@ -49,8 +51,20 @@ def _database(base: Document) -> str:
     return f"{base['url']} ({', '.join(figures)})"
 
 
+def _no_driver(status: Document) -> str:
+    return "none found" if "compute" in status.get("roles", ["compute"]) else "not read, by node.roles"
+
+
 def _duty(duty: Document) -> str:
     age = UNKNOWN if duty["last_tick_age_s"] is None else f"{short(duty['last_tick_age_s'])} ago"
     took = duration(duty["last_duration_s"])
     state = "ok" if duty["ok"] else f"in trouble: {duty['error']}" if duty["error"] else "LATE"
     return printable(f"  {duty['name']:<14} every {duration(duty['every_s']):<6} last {age:<10} took {took:<6} {state}")
+
+
+def _collector(one: Document) -> str:
+    age = UNKNOWN if one["last_read_age_s"] is None else f"{short(one['last_read_age_s'])} ago"
+    took = UNKNOWN if one["last_duration_s"] is None else f"{one['last_duration_s'] * 1000:.1f}ms"
+    lack = one["lack"]
+    state = f"in trouble: {one['error']}" if one["error"] else lack["why"].partition(":")[0] if lack else "ok"
+    return printable(f"  {one['name']:<14} every {duration(one['every_s']):<6} last {age:<10} took {took:<6} {state}")

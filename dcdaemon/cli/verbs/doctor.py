@@ -1,6 +1,7 @@
 """`dcd doctor`: look at this machine and the daemon, and say what to mend."""
 
-from dcdaemon.cli.checks import FAIL, OK, WARN, Check, daemon_checks, local_checks
+from dcdaemon.cli.check import FAIL, OK, WARN, Check
+from dcdaemon.cli.checks import daemon_checks, local_checks
 from dcdaemon.cli.options import daemon, output, verb
 from dcdaemon.cli.show.output import Output, Page, emit
 from dcdaemon.cli.show.words import printable
@@ -31,5 +32,6 @@ def exit_code(checks: list[Check]) -> int:
 
 
 def _line(check: Check) -> str:
-    fix = f"\n        fix: {check.fix}" if check.fix else ""
+    word = "hint" if check.level == OK else "fix"
+    fix = f"\n        {word}: {printable(check.fix)}" if check.fix else ""
     return f" {check.level:<5} {printable(check.message)}{fix}"

@@ -6,12 +6,13 @@ from typing import ClassVar
 from dcdaemon.core.metric import counter, fact, gauge
 
 _PSI = "Linux 4.20 and later"
+_EDAC = "/sys/devices/system/edac/mc/mc*"
 
 
-def _stalled(resource: str, who: str) -> float | None:
+def _stalled(resource: str, who: str, node: str) -> float | None:
     made: float | None = counter(
         f"Time in which {who} tasks waited for {resource}.", f"/proc/pressure/{resource}", _PSI, family="stalled_s",
-        labels={"resource": resource, "tasks": who},
+        labels={"resource": resource, "tasks": who}, node=f"node_pressure_{node}_seconds_total",
     )  # fmt: skip
     return made
 
@@ -38,11 +39,11 @@ class HostSample:
         "Share of 10 s in which a task waited for memory.", "/proc/pressure/memory", _PSI
     )
     psi_io_some_ratio: float | None = gauge("Share of 10 s in which a task waited for I/O.", "/proc/pressure/io", _PSI)
-    stalled_cpu_some_s: float | None = _stalled("cpu", "some")
-    stalled_mem_some_s: float | None = _stalled("memory", "some")
-    stalled_mem_full_s: float | None = _stalled("memory", "all")
-    stalled_io_some_s: float | None = _stalled("io", "some")
-    stalled_io_full_s: float | None = _stalled("io", "all")
+    stalled_cpu_some_s: float | None = _stalled("cpu", "some", "cpu_waiting")
+    stalled_mem_some_s: float | None = _stalled("memory", "some", "memory_waiting")
+    stalled_mem_full_s: float | None = _stalled("memory", "all", "memory_stalled")
+    stalled_io_some_s: float | None = _stalled("io", "some", "io_waiting")
+    stalled_io_full_s: float | None = _stalled("io", "all", "io_stalled")
     tcp_segments_out: int | None = counter(
         "TCP segments sent.", "/proc/net/snmp OutSegs", node="node_netstat_Tcp_OutSegs"
     )
@@ -51,15 +52,15 @@ class HostSample:
     )
     tcp_timeouts: int | None = counter("TCP timers that ran out.", "/proc/net/netstat TCPTimeouts")
     tcp_listen_drops: int | None = counter("Connections refused for a full queue.", "/proc/net/netstat ListenDrops")
-    edac_corrected: int | None = counter("Memory errors that ECC corrected.", "/sys/devices/system/edac", "ECC memory")
+    edac_corrected: int | None = counter("Memory errors that ECC corrected.", f"{_EDAC}/ce_count, summed", "ECC memory")
     edac_uncorrected: int | None = counter(
-        "Memory errors ECC could not correct.", "/sys/devices/system/edac", "ECC memory"
+        "Memory errors ECC could not correct.", f"{_EDAC}/ue_count, summed", "ECC memory"
     )
 
 
 @dataclass(frozen=True, slots=True)
 class SensorSample:
-    """One hwmon sensor: a temperature, or a fan."""
+    """One hwmon sensor: a temperature, or a fan; chips are named as `sensors` names them, like nvme-pci-0100."""
 
     KIND: ClassVar[str] = "sensor"
     KEYS: ClassVar[tuple[str, ...]] = ("chip", "sensor")
@@ -67,14 +68,16 @@ class SensorSample:
     at: float
     chip: str
     sensor: str
-    temp_c: float | None = gauge("Temperature.", "/sys/class/hwmon temp*_input")
-    temp_max_c: float | None = fact("Temperature the maker calls critical.", "/sys/class/hwmon temp*_crit", every_s=60)
-    fan_rpm: float | None = gauge("Speed of a fan.", "/sys/class/hwmon fan*_input")
+    temp_c: float | None = gauge("Temperature.", "/sys/class/hwmon temp*_input", every_s=60)
+    temp_critical_c: float | None = fact(
+        "Temperature the maker calls critical.", "/sys/class/hwmon temp*_crit", every_s=60
+    )
+    fan_rpm: float | None = gauge("Speed of a fan.", "/sys/class/hwmon fan*_input", every_s=60)
 
 
 @dataclass(frozen=True, slots=True)
 class RaplSample:
-    """One RAPL domain: the energy of a CPU package or its memory."""
+    """One RAPL domain: the energy of a CPU package, or of its cores or memory, or of the whole board (psys)."""
 
     KIND: ClassVar[str] = "rapl"
     KEYS: ClassVar[tuple[str, ...]] = ("domain",)
@@ -82,8 +85,9 @@ class RaplSample:
     at: float
     domain: str
     energy_mj: int | None = counter(
-        "Energy of the domain; wraps are made good.", "/sys/class/powercap energy_uj", "readable by root since 5.10"
-    )
+        "Energy of the domain since the daemon started; wraps are made good.", "/sys/class/powercap/*/energy_uj",
+        "Intel, AMD; for root alone since Linux 5.10",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,5 +98,9 @@ class BmcSample:
     KEYS: ClassVar[tuple[str, ...]] = ()
 
     at: float
-    node_power_w: float | None = gauge("Power of the whole node.", "ipmitool dcmi power reading", every_s=60)
-    inlet_temp_c: float | None = gauge("Temperature of the air that comes in.", "ipmitool sdr", every_s=60)
+    node_power_w: float | None = gauge(
+        "Power of the whole node.", "ipmitool dcmi power reading, by the BMC unit", every_s=60
+    )
+    inlet_temp_c: float | None = gauge(
+        "Temperature of the air that comes in.", "ipmitool sdr, by the BMC unit", every_s=60
+    )

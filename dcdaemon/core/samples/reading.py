@@ -1,8 +1,9 @@
-"""Everything the host collectors read in one sweep."""
+"""Everything the host collectors read in one sweep, and how each of them is doing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dcdaemon.core.collector import CollectorReport
 from dcdaemon.core.samples.host import BmcSample, HostSample, RaplSample, SensorSample
 from dcdaemon.core.samples.network import IbSample, NetSample, SwitchPortSample, SwitchSample
 from dcdaemon.core.samples.storage import DiskSample, DriveSample, FilesystemSample, NfsSample, ObjectStoreSample
@@ -23,6 +24,7 @@ class HostReading:
     filesystems: tuple[FilesystemSample, ...] = ()
     nets: tuple[NetSample, ...] = ()
     others: tuple[Sample, ...] = ()
+    collectors: tuple[CollectorReport, ...] = ()
 
     def samples(self) -> Iterator[Sample]:
         """Return every sample, of whatever kind."""

@@ -1,7 +1,12 @@
-"""Every few seconds: read the host's own sensors, and write the buffered samples."""
+"""Every few seconds: read the host's own sensors."""
+
+from collections.abc import Iterable
+from itertools import groupby
 
 from dcdaemon.control.desk import Desk
 from dcdaemon.core.ports import HostSource
+from dcdaemon.core.samples import Sample
+from dcdaemon.daemon.clock_steps import ClockSteps
 
 
 class HostDuty:
@@ -13,15 +18,22 @@ class HostDuty:
         self.every_s = every_s
         self._desk = desk
         self._source = source
+        self._steps = ClockSteps(desk.clock)
 
     def tick(self) -> None:
-        """Read, record, and flush samples and events; raise StoreUnavailable when they had to stay in memory."""
+        """Read and record."""
         desk = self._desk
+        step = self._steps.look()
+        if step is not None:
+            desk.board.events.tell(step)
         reading = self._source.read()
         samples = tuple(reading.samples())
         desk.board.host = reading
-        desk.board.newest.take(samples, desk.clock.monotonic())
+        self._take(samples)
         desk.store.record(samples)
-        holders = desk.book.holders()
-        desk.board.events.flush(desk.store, lambda gpu: job.id if (job := holders.get(gpu)) else None)
-        desk.store.flush_samples()
+
+    def _take(self, samples: Iterable[Sample]) -> None:
+        """Show the samples, each as old as it is: what a collector finished later was read before now."""
+        now, now_s = self._desk.clock.now(), self._desk.clock.monotonic()
+        for at, group in groupby(samples, key=lambda sample: sample.at):
+            self._desk.board.newest.take(group, now_s - max(now - at, 0.0))

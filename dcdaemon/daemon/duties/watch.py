@@ -10,6 +10,7 @@ from dcdaemon.control.desk import Desk
 from dcdaemon.core.errors import Refused
 from dcdaemon.core.job import ENDED, Job
 from dcdaemon.core.ports import JobQuery
+from dcdaemon.core.samples import FilesystemSample
 from dcdaemon.daemon.duties.gpus import GpuDuty
 
 _TAIL_BYTES = 8 * 1024
@@ -68,13 +69,18 @@ class WatchDuty:
         self._watch = step.watch
 
     def _picture(self, now: float, ended: list[Job]) -> NodePicture:
-        reading, host = self._desk.board.gpus, self._desk.board.host
+        reading, now_s = self._desk.board.gpus, self._desk.clock.monotonic()
+        # A value that was withdrawn because it is too old decides nothing.
+        fresh = (sample for sample, _ in self._desk.board.newest.fresh(now_s))
+        # That nothing is known of GPUs whose driver an operator has let go of is not odd.
+        released = reading.released_until is not None
         return NodePicture(
-            at=now, monotonic_s=self._desk.clock.monotonic(), node=self._desk.node,
-            expected_driver=self._expected_driver, driver_error=reading.driver_error, gpus=reading.gpus,
+            at=now, monotonic_s=now_s, node=self._desk.node, expected_driver=self._expected_driver,
+            driver_error=None if released else reading.driver_error, gpus=() if released else reading.gpus,
             samples={sample.gpu: sample for sample in reading.samples}, lost=reading.lost,
             allocations=self._gpus.allocations(), util_windows=self._gpus.history.windows(),
-            foreign_ok=self._desk.board.foreign_ok, filesystems=host.filesystems if host is not None else (),
+            foreign_ok=self._desk.board.foreign_ok,
+            filesystems=tuple(sample for sample in fresh if isinstance(sample, FilesystemSample)),
             ended=tuple(EndedJob(job, self._tail(job)) for job in ended), thresholds=self.thresholds,
         )  # fmt: skip
 

@@ -7,13 +7,17 @@ from datetime import datetime
 import pytest
 from scene import ADA, ROOT, Scene
 
+from dcdaemon.api.documents import iso
 from dcdaemon.control.board import DutyReport
 from dcdaemon.control.drain import drain
 from dcdaemon.core.anomaly import Finding, Severity
 from dcdaemon.core.energy import EnergyMethod, EnergyShare, Metered
 from dcdaemon.core.gpu import GpuProcess
+from dcdaemon.core.metric import metrics_of
 from dcdaemon.core.ports import UsageDelta
+from dcdaemon.core.samples import GpuSample, MigSample
 from dcdaemon.fakes.engine import Play
+from dcdaemon.fakes.gpus import SimulatedGpus
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00")
 NUMBER, MAYBE = (int, float), type(None)
@@ -36,7 +40,9 @@ GPU = {
     "temp_c": (*NUMBER, MAYBE), "sm_clock_hz": (int, MAYBE), "energy_j": (*NUMBER, MAYBE),
     "sample_age_s": (*NUMBER, MAYBE), "health": str, "state": str, "blocked_detail": (str, MAYBE),
     "drained_reason": (str, MAYBE), "job": (dict, MAYBE), "processes": list, "simulated": bool,
+    "pci_bus_id": (str, MAYBE), "clock_events": (list, MAYBE), "migs": list,
 }  # fmt: skip
+GPU |= {metric.attribute: (*NUMBER, MAYBE) for metric in metrics_of(GpuSample) if metric.attribute not in GPU}
 ENERGY = {
     "key": str, "energy_j": NUMBER, "energy_kwh": NUMBER, "gpu_s": NUMBER, "cost": (*NUMBER, MAYBE),
     "carbon_g": (*NUMBER, MAYBE),
@@ -302,12 +308,14 @@ def test_verbs_find_jobs_by_name_and_pass_signal_and_grace_on(door, scene):
 
 def test_gpus_tell_their_values_their_job_and_their_strangers(door, scene):
     scene.run(gpus=1, name="vit")
-    stranger = GpuProcess(77, 1 << 30, "eve", "python mine.py", 3720.04)
+    stranger = GpuProcess(77, 1 << 30, "eve", "python mine.py", 3720.04, sm_util_ratio=0.4)
     drain(scene.desk, ROOT, 2, "fan")
     scene.sample({1: [stranger]}, lost=[3])
     used(scene, 1)
     document = door.ada.get("/v1/gpus")
-    assert document.keys() == {"schema", "node", "driver_version", "driver_error", "simulated", "gpus"}
+    assert document.keys() == {
+        "schema", "node", "driver_version", "driver_error", "released_until", "simulated", "gpus",
+    }  # fmt: skip
     assert [(gpu["index"], gpu["state"], gpu["health"]) for gpu in document["gpus"]] == [
         (0, "busy", "ok"), (1, "foreign", "ok"), (2, "drained", "ok"), (3, "unhealthy", "lost"),
     ]  # fmt: skip
@@ -323,6 +331,8 @@ def test_gpus_tell_their_values_their_job_and_their_strangers(door, scene):
             "command": "python mine.py",
             "age_s": 3720.0,
             "mem_used_bytes": 1 << 30,
+            "sm_util_ratio": 0.4,
+            "instance": None,
             "job_id": None,
         },
     ]
@@ -335,6 +345,42 @@ def test_a_gpu_s_sample_has_an_age_and_a_limit(door):
     door.load()
     gpu = door.ada.get("/v1/gpus")["gpus"][0]
     assert (gpu["sample_age_s"], gpu["power_limit_w"], gpu["power_w"]) == (0.4, 650.0, 300.0)
+
+
+def test_a_gpu_tells_every_metric_under_its_own_name_and_its_mig_instances(door, scene):
+    door.load()
+    reading = scene.desk.board.gpus
+    told = {"sm_active_ratio": 0.9, "clock_event_reasons": 0x24, "last_xid": 31, "ecc_corrected_volatile": 3}
+    sample = replace(reading.samples[0], **told)
+    mig = MigSample(scene.clock.now(), 0, "9/0", "MIG-1", "1g.10gb", mem_used_bytes=5, sm_active_ratio=0.5)
+    scene.desk.board.gpus = replace(reading, samples=(sample, *reading.samples[1:]), migs=(mig,))
+    scene.desk.board.newest.take((mig,), scene.clock.monotonic() - 2)
+    gpu, other = door.ada.get("/v1/gpus")["gpus"][:2]
+    assert (gpu["sm_active_ratio"], gpu["ecc_corrected_volatile"], gpu["last_xid"]) == (0.9, 3, 31)
+    assert gpu["clock_events"] == ["sw_power_cap", "sw_thermal"]
+    assert gpu["migs"] == [
+        {
+            "instance": "9/0", "uuid": "MIG-1", "profile": "1g.10gb", "mem_used_bytes": 5, "mem_total_bytes": None,
+            "sm_active_ratio": 0.5, "tensor_active_ratio": None, "dram_active_ratio": None, "sample_age_s": 2.0,
+        },
+    ]  # fmt: skip
+    assert (other["sm_active_ratio"], other["clock_events"], other["migs"]) == (None, None, [])
+
+
+def test_the_age_of_a_sample_does_not_follow_the_wall_clock(door, scene):
+    door.load()
+    scene.clock.step_wall(3600)
+    assert door.ada.get("/v1/gpus")["gpus"][0]["sample_age_s"] == 0.4
+
+
+def test_a_release_answers_with_the_gpus_and_until_when(door, scene):
+    scene.desk.source = SimulatedGpus(4, dict, scene.clock)
+    document = door.root.post("/v1/gpus/release", {"for_s": 600.0})
+    assert document["released_until"] == iso(scene.clock.now() + 600)
+    assert "the driver is released" in document["driver_error"]
+    assert {gpu["state"] for gpu in document["gpus"]} == {"unhealthy"}
+    assert {gpu["util_ratio"] for gpu in document["gpus"]} == {None}
+    assert door.root.post("/v1/gpus/release", {"for_s": 0.0})["released_until"] is None
 
 
 def test_draining_answers_with_the_gpus(door, scene):
@@ -365,6 +411,7 @@ def test_the_daemon_about_itself(door, scene):
     assert document == {
         "schema": 1, "version": "0.1.0", "node": "n1", "started_at": "2023-11-14T22:13:20.000+00:00", "pid": 1,
         "uid": 0, "simulated": True, "you": "ada", "operator": False, "queue": {"waiting": 2, "held": 1, "running": 1},
+        "roles": ["compute", "storage", "network"], "collectors": [], "troubles": [],
         "gpus": {"total": 4, "busy": 3, "drained": 0, "foreign": 0, "unhealthy": 0},
         "database": {
             "url": "memory", "dialect": "memory", "schema": None, "size_bytes": None, "jobs": 3, "samples_dropped": 0,

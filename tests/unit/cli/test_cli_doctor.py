@@ -7,7 +7,8 @@ import documents
 import pytest
 
 from dcdaemon.cli import checks
-from dcdaemon.cli.checks import Check, status_checks
+from dcdaemon.cli.check import Check
+from dcdaemon.cli.checks import status_checks
 from dcdaemon.cli.verbs.doctor import exit_code
 
 LATE = {
@@ -36,6 +37,8 @@ FULL = {
         ({}, "driver", "ok", "driver 580.65, 8 GPUs seen"),
         ({"simulated": True, "driver_version": None}, "driver", "ok", "8 simulated GPUs"),
         ({"driver_version": None, "driver_error": "library not found"}, "driver", "warn", "library not found"),
+        ({"roles": ["storage"], "driver_version": None, "driver_error": "x"}, "driver", "ok", "GPUs are not read"),
+        ({}, "collectors", "ok", "2 collectors read: cpu, disks"),
         ({}, "database", "ok", "schema 1"),
         ({"database": FULL}, "database", "warn", "5 samples dropped"),
         ({"config_warnings": ["unknown setting gpus.pol"]}, "config", "warn", "unknown setting gpus.pol"),
@@ -46,6 +49,103 @@ def test_the_status_is_judged(changes, name, level, words):
     assert found.level == level
     assert words in found.message
     assert (found.fix is None) == (level == "ok")
+
+
+def lacks(why: str, fix: str | None = None, *, wrong: bool = False) -> dict:
+    return {"why": why, "fix": fix, "wrong": wrong}
+
+
+@pytest.mark.parametrize(
+    ("collector", "expected"),
+    [
+        # Hardware that is not there is well; what it would take is a hint.
+        (
+            {"name": "infiniband", "lack": lacks("no InfiniBand here")},
+            ("infiniband", "ok", "no InfiniBand here", None),
+        ),
+        (
+            {"name": "rapl", "lack": lacks("for root alone", "run it as root")},
+            ("rapl", "ok", "for root alone", "run it as root"),
+        ),
+        # What was set up and does not work is not.
+        (
+            {"name": "drives", "lack": lacks("not read since 40 min", "systemctl status x", wrong=True)},
+            ("drives", "warn", "not read since 40 min", "systemctl status x"),
+        ),
+        (
+            {"name": "disks", "error": "ValueError: x"},
+            ("disks", "warn", "disks: ValueError: x", "journalctl -u dcdaemon tells where; the other collectors go on"),
+        ),
+        (
+            {"name": "snmp", "running": False, "lack": lacks("none is configured")},
+            ("roles", "ok", "node.roles compute, storage, network; not read: snmp (none is configured)", None),
+        ),
+    ],
+)
+def test_a_collector_is_explained(collector, expected):
+    status = documents.status(collectors=[documents.collector(**collector)])
+    [found] = [check for check in status_checks(status) if check.name in {"roles", collector["name"]}]
+    assert (found.name, found.level, found.message, found.fix) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "device", "error", "fix"),
+    [
+        ("filesystem", "/data", "does not answer since 12 s", "umount -l"),
+        ("switch", "leaf1", "no answer", "[snmp]"),
+        ("object_store", "s3", "403 Forbidden", "[object_store]"),
+        ("gpu", "3", "GPU is lost", "nvidia-smi -q"),
+        ("anything", "x", "no", "dcd status"),
+    ],
+)
+def test_a_device_that_does_not_answer_is_a_warning_with_its_fix(kind, device, error, fix):
+    status = documents.status(troubles=[{"kind": kind, "device": device, "error": error}])
+    [found] = [check for check in status_checks(status) if check.name == kind]
+    assert (found.level, found.message) == ("warn", f"{kind} {device}: {error}")
+    assert fix in found.fix
+
+
+def test_a_hint_is_no_fix(daemon, dcd):
+    lack = lacks("the kernel tells no pressure", "boot it with psi=1")
+    daemon.routes["GET /v1/status"] = documents.status(collectors=[documents.collector("pressure", lack=lack)])
+    said = dcd("doctor")
+    assert " ok    the kernel tells no pressure\n        hint: boot it with psi=1" in said.out
+
+
+def test_the_state_of_the_daemon_lists_its_collectors_and_what_does_not_answer(daemon, dcd):
+    daemon.routes["GET /v1/status"] = documents.status(
+        collectors=[
+            documents.collector("cpu", last_duration_s=0.00006),
+            documents.collector("disks", last_read_age_s=None, last_duration_s=None, error="OSError: no"),
+            documents.collector("rapl", lack=lacks("no energy counters here")),
+            documents.collector("snmp", running=False, lack=lacks("none is configured")),
+        ],
+        troubles=[{"kind": "switch", "device": "leaf1", "error": "no answer"}],
+    )
+    lines = dcd("status").out.splitlines()
+    assert "  cpu            every 5s     last 2s ago     took 0.1ms  ok" in lines
+    assert "  disks          every 5s     last -          took -      in trouble: OSError: no" in lines
+    assert "  rapl           every 5s     last 2s ago     took 1.0ms  no energy counters here" in lines
+    assert "  switch leaf1: no answer" in lines
+    assert not [line for line in lines if "snmp" in line]
+
+
+def test_a_daemon_that_tells_nothing_of_its_collectors_is_judged_all_the_same():
+    status = documents.status()
+    for key in ("roles", "collectors", "troubles"):
+        del status[key]
+    assert [check.name for check in status_checks(status)] == ["duties", "driver", "persistence", "database"]
+
+
+def test_a_driver_that_nothing_keeps_loaded_is_hinted_at(tmp_path, monkeypatch):
+    monkeypatch.setattr(checks, "_PERSISTENCED", tmp_path / "socket")
+    found = {check.name: check for check in status_checks(documents.status())}["persistence"]
+    assert (found.level, "nvidia-smi -pm 1" in found.fix) == ("ok", True)
+    (tmp_path / "socket").touch()
+    found = {check.name: check for check in status_checks(documents.status())}["persistence"]
+    assert (found.level, found.fix) == ("ok", None)
+    for without in ({"simulated": True}, {"driver_version": None}):
+        assert "persistence" not in {check.name for check in status_checks(documents.status(**without))}
 
 
 @pytest.mark.parametrize(("free_bytes", "level"), [(2**40, "ok"), (2**29, "warn"), (2**20, "fail")])

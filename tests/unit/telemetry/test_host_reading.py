@@ -1,153 +1,175 @@
-"""The host's sensors on a captured tree, and once on the machine itself."""
+"""CPU, memory, pressure and ECC errors of a node, from its kernel's files."""
 
-import time
+import os
 from pathlib import Path
 
 import pytest
+from fixtures.host_tree import grown, plant
 
-from dcdaemon.telemetry.disk import parse_diskstats
-from dcdaemon.telemetry.host import LinuxHost, parse_cpu_times, parse_pressure
-from dcdaemon.telemetry.network import parse_net_dev
+from dcdaemon.core.event import EventKind
+from dcdaemon.telemetry.cpu import Cpu, parse_cpu_times
+from dcdaemon.telemetry.edac import Edac
+from dcdaemon.telemetry.kernel_file import Faults, KernelFile, NumberFile
+from dcdaemon.telemetry.memory import Memory
+from dcdaemon.telemetry.pressure import Pressure, Stalls, parse_pressure
 
 KIB = 1024
 STAT = "cpu  {user} 0 300 {idle} 100 0 0 0 50 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n"
-DISKSTATS = """\
-   7       0 loop0 9 0 9 9 0 0 0 0 0 0 0
- 259       0 nvme0n1 1000 5 2048 700 300 2 4096 90 0 4500 800 0 0 0 0 0 0
- 259       1 nvme0n1p1 900 5 2000 600 300 2 4096 90 0 4000 700 0 0 0 0 0 0
- 253       0 dm-0 10 0 16 1 2 0 32 1 0 2 2
-"""
-NET_DEV = """\
-Inter-|   Receive                            |  Transmit
- face |bytes packets errs drop fifo frame compressed multicast|bytes packets errs drop fifo colls carrier
-    lo:     999       9    0    0    0     0     0     0      999       9    0    0    0     0     0     0
-  eth0: 5000000    4000    3    2    0     0     0    10   700000    3000    1    4    0     0     0     0
-  ib0:12 1 0 0 0 0 0 0 34 1 0 0 0 0 0 0
-vethab1:      1       1    0    0    0     0     0     0        1       1    0    0    0     0     0     0
-"""
-MEMINFO = """\
-MemTotal: 1000 kB
-MemFree: 1 kB
-MemAvailable: 400 kB
-SwapTotal: 50 kB
-SwapFree: 20 kB
-HugePages_Total: 3
-"""
-PRESSURE = """\
-some avg10={share} avg60=1.00 avg300=0.10 total=99
-full avg10=0.00 avg60=0.00 avg300=0.00 total=0
-"""
-
-
-def write(root: Path, files: dict[str, str]) -> None:
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
 
 
 @pytest.fixture
-def roots(tmp_path: Path) -> tuple[Path, Path]:
-    proc, sys = tmp_path / "proc", tmp_path / "sys"
-    write(
-        proc,
-        {
-            "stat": STAT.format(user=600, idle=9000),
-            "meminfo": MEMINFO,
-            "loadavg": "1.25 0.50 0.10 2/300 4242\n",
-            "pressure/cpu": PRESSURE.format(share="12.50"),
-            "pressure/memory": PRESSURE.format(share="0.00"),
-            "diskstats": DISKSTATS,
-            "net/dev": NET_DEV,
-            "self/mountinfo": f"27 1 254:0 / {tmp_path} rw - ext4 /dev/vda rw\n",
-        },
-    )
-    write(
-        sys,
-        {
-            "block/nvme0n1/size": "1\n",
-            "block/dm-0/size": "1\n",
-            "class/net/eth0/operstate": "up\n",
-            "class/net/eth0/speed": "25000\n",
-            "class/net/ib0/operstate": "down\n",
-            "class/net/ib0/speed": "-1\n",
-        },
-    )
-    return proc, sys
+def roots(tmp_path):
+    return plant("xeon.tree", tmp_path)
 
 
-def test_cpu_utilisation_needs_two_readings(roots):
-    host = LinuxHost(*roots)
-    assert host.read().host.cpu_util_ratio is None
-    (roots[0] / "stat").write_text(STAT.format(user=675, idle=9025))
-    assert host.read().host.cpu_util_ratio == 0.75
-    assert host.read().host.cpu_util_ratio is None  # no tick has passed
+@pytest.fixture
+def told():
+    return []
 
 
-def test_idle_time_that_steps_back_never_makes_more_than_all(roots):
-    host = LinuxHost(*roots)
-    host.read()
-    (roots[0] / "stat").write_text(STAT.format(user=700, idle=8990))
-    assert host.read().host.cpu_util_ratio == 1
+def test_cpu_utilisation_needs_two_readings(roots, told):
+    proc, _ = roots
+    cpu = Cpu(proc, told.append)
+    assert cpu.read(1.0) == {"cpu_util_ratio": None, "load_1m": 1.25}
+    grown(proc, "stat", STAT.format(user=675, idle=9025))
+    assert cpu.read(6.0)["cpu_util_ratio"] == 0.75
+    assert cpu.read(6.0)["cpu_util_ratio"] is None  # no tick has passed
+    assert told == []
 
 
-def test_memory_load_and_pressure_are_in_base_units_and_the_missing_is_unknown(roots):
-    host = LinuxHost(*roots).read().host
-    assert (host.mem_total_bytes, host.mem_available_bytes, host.swap_used_bytes) == (
-        1000 * KIB,
-        400 * KIB,
-        30 * KIB,
-    )
-    assert host.load_1m == 1.25
-    assert (host.psi_cpu_some_ratio, host.psi_mem_some_ratio, host.psi_io_some_ratio) == (0.125, 0.0, None)
+def test_idle_time_that_steps_back_never_makes_more_than_all(roots, told):
+    proc, _ = roots
+    cpu = Cpu(proc, told.append)
+    cpu.read(1.0)
+    grown(proc, "stat", STAT.format(user=700, idle=8990))
+    assert cpu.read(6.0)["cpu_util_ratio"] == 1
 
 
-def test_whole_disks_are_counted_and_their_partitions_and_loops_are_not(roots):
-    nvme, mapped = LinuxHost(*roots).read().disks
-    assert (nvme.device, nvme.reads, nvme.writes, nvme.busy_s) == ("nvme0n1", 1000, 300, 4.5)
-    assert (nvme.read_bytes, nvme.written_bytes) == (2048 * 512, 4096 * 512)
-    assert mapped.device == "dm-0"
-    assert [s.device for s in parse_diskstats(DISKSTATS, 0.0)] == ["nvme0n1", "nvme0n1p1", "dm-0"]
+def test_memory_is_in_bytes_and_swap_is_what_is_not_free(roots, told):
+    assert Memory(roots[0], told.append).read(1.0) == {
+        "mem_total_bytes": 1000 * KIB,
+        "mem_available_bytes": 400 * KIB,
+        "swap_used_bytes": 30 * KIB,
+    }
 
 
-def test_networks_are_counted_without_loopback_and_container_ends(roots):
-    ethernet, infiniband = LinuxHost(*roots).read().nets
-    assert (ethernet.interface, ethernet.received_bytes, ethernet.sent_bytes) == ("eth0", 5_000_000, 700_000)
-    assert (ethernet.errors_in, ethernet.drops_in, ethernet.errors_out, ethernet.drops_out) == (3, 2, 1, 4)
-    assert (ethernet.up, ethernet.speed_bps) == (True, 25_000_000_000)
-    assert (infiniband.interface, infiniband.sent_bytes) == ("ib0", 34)
-    assert (infiniband.up, infiniband.speed_bps) == (False, None)
+def test_one_line_of_nonsense_costs_one_value_and_is_told_once_until_it_is_well_again(roots, told):
+    proc, _ = roots
+    memory = Memory(proc, told.append)
+    nonsense = "MemTotal: 1000 kB\nMemAvailable: N/A kB\nSwapTotal: 50 kB\nSwapFree: 60 kB\n"
+    grown(proc, "meminfo", nonsense)
+    for at in (1.0, 6.0):
+        assert memory.read(at) == {
+            "mem_total_bytes": 1000 * KIB,
+            "mem_available_bytes": None,
+            "swap_used_bytes": None,  # more free than there is
+        }
+    assert [(event.at, event.kind, event.subject) for event in told] == [(1.0, EventKind.UNREADABLE, "MemAvailable")]
+    grown(proc, "meminfo", nonsense.replace("N/A", "5"))
+    memory.read(11.0)
+    grown(proc, "meminfo", nonsense)
+    memory.read(16.0)
+    assert [event.at for event in told] == [1.0, 16.0]
 
 
-def test_an_empty_tree_gives_unknowns_and_no_error(tmp_path):
-    reading = LinuxHost(tmp_path, tmp_path).read()
-    assert (reading.disks, reading.filesystems, reading.nets) == ((), (), ())
-    assert (reading.host.cpu_util_ratio, reading.host.load_1m, reading.host.mem_total_bytes) == (
-        None,
-        None,
-        None,
-    )
+def test_pressure_is_told_as_shares_and_as_seconds(roots, told):
+    pressure = Pressure(roots[0], told.append)
+    assert pressure.read(1.0) == {
+        "psi_cpu_some_ratio": 0.125,
+        "psi_mem_some_ratio": 0.0,
+        "psi_io_some_ratio": 0.04,
+        "stalled_cpu_some_s": 2.5,
+        "stalled_mem_some_s": pytest.approx(99e-6),
+        "stalled_mem_full_s": pytest.approx(7e-6),
+        "stalled_io_some_s": 8.0,
+        "stalled_io_full_s": 6.5,
+    }
+    assert pressure.lack() is None
 
 
-@pytest.mark.parametrize("text", ["", "cpu 1 2 3\n", "intr 5\n"])
+def test_a_kernel_without_psi_is_quiet_and_explained(tmp_path, told):
+    pressure = Pressure(tmp_path, told.append)
+    assert set(pressure.read(1.0).values()) == {None}
+    lack = pressure.lack()
+    assert (lack.fix, lack.wrong, told) == ("boot Linux 4.20 or later with psi=1", False, [])
+
+
+def test_ecc_errors_are_summed_over_the_memory_controllers(roots, told):
+    edac = Edac(roots[1], told.append)
+    assert edac.read(1.0) == {"edac_corrected": 7, "edac_uncorrected": 1}
+    assert (edac.lack(), told) == (None, [])
+
+
+def test_a_sum_with_an_unknown_part_is_unknown(roots, told):
+    _, sys = roots
+    edac = Edac(sys, told.append)
+    grown(sys, "devices/system/edac/mc/mc2/ce_count", "N/A\n")
+    assert edac.read(1.0) == {"edac_corrected": None, "edac_uncorrected": 1}
+    assert [(event.kind, event.subject) for event in told] == [(EventKind.UNREADABLE, "edac mc2 ce_count")]
+    assert "'N/A'" in told[0].message
+
+
+def test_a_memory_controller_that_comes_later_is_counted(tmp_path, told):
+    sys = tmp_path / "sys"
+    edac = Edac(sys, told.append)
+    assert edac.read(1.0) == {"edac_corrected": None, "edac_uncorrected": None}
+    assert "virtual machine" in edac.lack().why
+    plant("xeon.tree", tmp_path)
+    assert edac.read(6.0)["edac_corrected"] == 7
+    assert edac.lack() is None
+
+
+@pytest.mark.parametrize("text", ["", "cpu 1 2 3\n", "intr 5\n", "cpu N/A 0 0 0 0 0 0 0\n"])
 def test_a_stat_of_another_shape_is_unknown(text):
     assert parse_cpu_times(text) is None
 
 
-def test_a_pressure_file_of_another_shape_is_unknown():
-    assert parse_pressure("full avg10=1.00\n") is None
+@pytest.mark.parametrize(
+    "text", ["full avg10=1.00 total=3\n", "some avg10=N/A total=3\n", "some avg10=1.00 total=-3\n", ""]
+)
+def test_a_pressure_file_of_another_shape_is_unknown(text):
+    assert parse_pressure(text) is None
 
 
-def test_an_alias_interface_keeps_its_colon():
-    assert list(parse_net_dev("eth0:1: 1 0 0 0 0 0 0 0 2 0 0 0 0 0 0 0\n")) == ["eth0:1"]
+def test_the_pressure_of_an_older_kernel_has_no_full_line():
+    assert parse_pressure("some avg10=1.00 avg60=0.00 avg300=0.00 total=5\n") == Stalls(0.01, 5e-6, None)
 
 
-def test_this_machine_answers_quickly_and_possibly():
-    host = LinuxHost()
-    host.read()
-    before = time.monotonic()
-    reading = host.read()
-    assert time.monotonic() - before < 1
-    assert 0 < reading.host.mem_available_bytes <= reading.host.mem_total_bytes
-    assert reading.filesystems
-    assert all(0 <= f.used_ratio <= 1 for f in reading.filesystems if f.used_ratio is not None)
+def test_a_kept_file_is_opened_once_and_tells_what_it_holds_now(tmp_path):
+    path = tmp_path / "value"
+    path.write_text("1\n")
+    file = KernelFile(path)
+    assert file.read() == b"1\n"
+    descriptor = file._fd
+    path.write_text("2\n")
+    assert (file.read(), file._fd) == (b"2\n", descriptor)
+    file.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
+    assert file.text() == "2\n"
+
+
+def test_a_kept_file_that_failed_is_opened_anew(tmp_path):
+    path = tmp_path / "value"
+    path.write_text("1\n")
+    file = KernelFile(path)
+    file.read()
+    folder = os.open(tmp_path, os.O_RDONLY)
+    os.dup2(folder, file._fd)  # what cannot be read from, like a device that was pulled out
+    os.close(folder)
+    with pytest.raises(IsADirectoryError):
+        file.read()
+    assert file.read() == b"1\n"
+
+
+def test_a_file_whose_reading_fails_is_told_once_with_the_reason(told):
+    file = NumberFile(Path("/proc/self/mem"), "the memory", Faults(told.append))  # EIO: nothing is at address 0
+    assert (file.read(1.0), file.read(6.0)) == (None, None)
+    assert [(event.at, event.kind, event.subject) for event in told] == [(1.0, EventKind.UNREADABLE, "the memory")]
+    assert told[0].message == "/proc/self/mem cannot be read: Input/output error"
+
+
+def test_a_long_file_is_read_to_its_end(tmp_path):
+    path = tmp_path / "value"
+    path.write_bytes(b"x" * 10_000)
+    assert len(KernelFile(path).read_all(piece=4096)) == 10_000

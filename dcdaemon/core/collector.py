@@ -1,0 +1,25 @@
+"""How a collector is doing, and why it may have nothing to read."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """Why a collector has nothing to read, as a clause; `wrong` when something set up does not work."""
+
+    why: str
+    fix: str | None = None
+    wrong: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CollectorReport:
+    """How one collector is doing; `last_read_s` is monotonic."""
+
+    name: str
+    every_s: float
+    running: bool = True
+    lack: Lack | None = None
+    error: str | None = None
+    last_read_s: float | None = None
+    last_duration_s: float | None = None

@@ -1,5 +1,6 @@
 """MemoryStore: the Store of core.ports in plain dictionaries, for tests and the simulator."""
 
+import json
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 from dcdaemon.core.anomaly import Anomaly, Finding
 from dcdaemon.core.energy import Metered
 from dcdaemon.core.errors import Refused
+from dcdaemon.core.event import Event, EventKind
 from dcdaemon.core.gpu import GpuInfo
 from dcdaemon.core.job import ACTIVE, UNFINISHED, Job, JobSpec, JobState, Usage
 from dcdaemon.core.ports import (
@@ -23,10 +25,11 @@ from dcdaemon.core.ports import (
     StoreFacts,
     UsageDelta,
 )
-from dcdaemon.core.samples import GpuSample, HostReading
+from dcdaemon.core.samples import AnySample, GpuSample
 from dcdaemon.fakes.ledger import MemoryLedger
 
 _SAMPLES_KEPT_S = 48 * 3600
+_EVENTS_KEPT_S = 365 * 86400
 
 
 class MemoryStore:
@@ -36,6 +39,7 @@ class MemoryStore:
         self.node = node
         self._lock = threading.RLock()
         self._last_id = 0
+        self._last_event = 0
         self._jobs: dict[int, Job] = {}
         self._allocation: dict[tuple[str, int], int] = {}
         self._audit: list[AuditRow] = []
@@ -43,6 +47,7 @@ class MemoryStore:
         self._gpus: dict[int, GpuInfo] = {}
         self._marks: dict[int, GpuMark] = {}
         self._anomalies: dict[int, Anomaly] = {}
+        self._events: dict[int, Event] = {}
         self._reports: list[Report] = []
         self._tokens: dict[str, Actor] = {}
         self._buffer: list[GpuSample] = []
@@ -122,10 +127,10 @@ class MemoryStore:
             users = {job.id: job.spec.user for job in self._jobs.values()}
             return self._ledger.energy(self.node, users, by, since)
 
-    def record(self, gpus: Sequence[GpuSample], host: HostReading | None) -> None:  # noqa: ARG002  never asked for
-        """Keep GPU samples until the next flush."""
+    def record(self, samples: Sequence[AnySample]) -> None:
+        """Keep GPU samples until the next flush; the others are never asked for."""
         with self._lock:
-            self._buffer.extend(gpus)
+            self._buffer.extend(sample for sample in samples if isinstance(sample, GpuSample))
 
     def flush_samples(self) -> None:
         """Make the buffered samples readable."""
@@ -214,6 +219,33 @@ class MemoryStore:
             self._note(at, actor, "acknowledge", None, {"anomaly": anomaly_id})
             return True
 
+    def save_events(self, events: Sequence[Event]) -> list[int]:
+        """Store new events, and the grown count of those that have an id already; return their ids, in order."""
+        with self._lock:
+            return [self._save_event(event) for event in events]
+
+    def _save_event(self, event: Event) -> int:
+        known = self._events.get(event.id or 0)
+        if known is None or (known.kind, known.subject) != (event.kind, event.subject):
+            self._last_event += 1
+            evidence = json.loads(json.dumps(event.evidence, default=str))
+            known = replace(event, id=self._last_event, evidence=evidence)
+        assert known.id is not None  # noqa: S101  narrows the type
+        self._events[known.id] = replace(known, count=event.count)
+        return known.id
+
+    def events(
+        self, *, since: float | None = None, kinds: Sequence[EventKind] = (), after_id: int = 0, limit: int = 1000
+    ) -> list[Event]:
+        """Return the newest events, at most `limit`, oldest first; those after a known one with `after_id`."""
+        with self._lock:
+            found = [
+                event
+                for number, event in self._events.items()
+                if number > after_id and (since is None or event.at >= since) and (not kinds or event.kind in kinds)
+            ]
+        return found[max(len(found) - limit, 0) :]
+
     def add_reports(self, reports: Sequence[Report]) -> None:
         """Keep what jobs reported."""
         with self._lock:
@@ -252,12 +284,15 @@ class MemoryStore:
         return 0
 
     def prune(self, now: float) -> int:
-        """Forget samples older than two days; return how many those were."""
+        """Forget samples older than two days and events older than a year; return how many those were."""
         with self._lock:
             expired = [key for key in self._samples if key[1] < now - _SAMPLES_KEPT_S]
             for key in expired:
                 del self._samples[key]
-        return len(expired)
+            past = [number for number, event in self._events.items() if event.at < now - _EVENTS_KEPT_S]
+            for number in past:
+                del self._events[number]
+        return len(expired) + len(past)
 
     def backup(self, path: Path) -> None:
         """Refuse: there is nothing to copy."""

@@ -1,10 +1,13 @@
 """The boards: which panels there are and where they stand."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dcdaemon.grafana import queries
 from dcdaemon.grafana.dialect import POSTGRESQL, Dialect, Json
+from dcdaemon.grafana.fleet import FLEET_PANELS
+from dcdaemon.grafana.hardware import HARDWARE_PANELS
+from dcdaemon.grafana.over_time import mean, over_time, peak
 from dcdaemon.grafana.panels import BOARD_COLUMNS, Bars, Heading, Lines, Numbers, Panel, Rows
 
 NODE_PANELS: tuple[Panel | Heading, ...] = (
@@ -17,11 +20,11 @@ NODE_PANELS: tuple[Panel | Heading, ...] = (
     Heading("GPUs"),
     Lines(
         "GPU utilisation", "Share of time in which a kernel ran, however little of the GPU it used.",
-        queries.gpu_series("util_ratio", "avg"), 12, 8, unit="percentunit", highest=1,
+        over_time("gpu", mean("util_ratio")), 12, 8, unit="percentunit", highest=1,
     ),
-    Lines("GPU power", "Average of a point.", queries.gpu_series("power_w", "avg"), 12, 8, unit="watt"),
-    Lines("GPU memory", "Peak of a point.", queries.gpu_series("mem_used_bytes", "max"), 12, 8, unit="bytes"),
-    Lines("GPU temperature", "Peak of a point.", queries.gpu_series("temp_c", "max"), 12, 8, unit="celsius"),
+    Lines("GPU power", "Average of a point.", over_time("gpu", mean("power_w")), 12, 8, unit="watt"),
+    Lines("GPU memory", "Peak of a point.", over_time("gpu", peak("mem_used_bytes")), 12, 8, unit="bytes"),
+    Lines("GPU temperature", "Peak of a point.", over_time("gpu", peak("temp_c")), 12, 8, unit="celsius"),
     Rows(
         "GPUs now", "Readings at most a minute old; empty where there are none.", queries.GPUS, 24, 9,
         ("gpu", "model", "kind", "drained", "job_id", "job", "user_name",
@@ -52,22 +55,31 @@ NODE_PANELS: tuple[Panel | Heading, ...] = (
         "Energy by user", "Booked in the hours shown.", queries.ENERGY_BY_USER, 12, 9,
         ("user_name", "energy_kwh", "gpu_hours"),
     ),
-    Heading("Anomalies"),
+    Heading("Anomalies and events"),
     Rows(
         "Open anomalies", "Raised and not yet cleared, whenever that was.", queries.ANOMALIES, 24, 9,
         ("raised_ms", "severity", "rule", "subject", "message", "job_id", "gpu", "acked_by"),
     ),
+    Rows(
+        "Events", "What happened to the hardware and to its telemetry in the time shown, a row for each burst.",
+        queries.EVENTS, 24, 10, ("at_ms", "event", "subject", "what", "times", "gpu", "job_id"),
+    ),
+    *HARDWARE_PANELS,
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """One board for one kind of database; its uid never changes, so an upload replaces the earlier one."""
+    """One board for one kind of database; its uid never changes, so an upload replaces the earlier one.
+
+    One that is `of_node` lets the viewer pick the node.
+    """
 
     name: str
     title: str
     panels: tuple[Panel | Heading, ...]
     dialect: Dialect
+    of_node: bool = True
 
     @property
     def slug(self) -> str:
@@ -94,14 +106,19 @@ class Board:
             "time": {"from": "now-24h", "to": "now"},
             "annotations": {"list": []},
             "links": [],
-            "templating": {"list": _variables(self.dialect, datasource_uid)},
-            "panels": list(_placed(self.panels, self.dialect)),
+            "templating": {"list": _variables(self.dialect, datasource_uid)[: 2 if self.of_node else 1]},
+            "panels": _placed(self.panels, self.dialect),
         }
 
 
 def node_board(dialect: Dialect) -> Board:
-    """Return the board of one node: GPUs, queue, energy, anomalies."""
+    """Return the board of one node: GPUs, queue, energy, anomalies, events, and all other hardware."""
     return Board("node", "dcdaemon: node", NODE_PANELS, dialect)
+
+
+def fleet_board() -> Board:
+    """Return the board of all nodes of a PostgreSQL server; a SQLite file has one node."""
+    return Board("fleet", "dcdaemon: all nodes", FLEET_PANELS, POSTGRESQL, of_node=False)
 
 
 def _variables(dialect: Dialect, datasource_uid: str | None) -> list[Json]:
@@ -118,12 +135,23 @@ def _variables(dialect: Dialect, datasource_uid: str | None) -> list[Json]:
     return [datasource, node]
 
 
-def _placed(panels: Sequence[Panel | Heading], dialect: Dialect) -> Iterator[Json]:
-    """Yield the panels as read: left to right, and on to the next line where one is full."""
+def _placed(panels: Sequence[Panel | Heading], dialect: Dialect) -> list[Json]:
+    """Return the panels as read: left to right, and on to the next line where one is full.
+
+    The panels of a closed heading stand inside it, placed as if it were open.
+    """
+    placed: list[Json] = []
+    inside = placed
     left = top = line_height = 0
     for number, panel in enumerate(panels, start=1):
         if left + panel.width > BOARD_COLUMNS:
             left, top, line_height = 0, top + line_height, 0
         place = {"x": left, "y": top, "w": panel.width, "h": panel.height}
-        yield {"id": number, "gridPos": place, **panel.render(dialect)}
+        drawn = {"id": number, "gridPos": place, **panel.render(dialect)}
+        if isinstance(panel, Heading):
+            placed.append(drawn)
+            inside = drawn["panels"] if panel.closed else placed
+        else:
+            inside.append(drawn)
         left, line_height = left + panel.width, max(line_height, panel.height)
+    return placed

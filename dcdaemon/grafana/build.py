@@ -5,13 +5,13 @@ import sys
 from pathlib import Path
 
 from dcdaemon.core.errors import BadInput
-from dcdaemon.grafana.board import Board, node_board
+from dcdaemon.grafana.board import Board, fleet_board, node_board
 from dcdaemon.grafana.dialect import DIALECTS
 
 
 def boards() -> list[Board]:
     """Return every board in every dialect."""
-    return [node_board(dialect) for dialect in DIALECTS]
+    return [*(node_board(dialect) for dialect in DIALECTS), fleet_board()]
 
 
 def export(directory: Path) -> list[Path]:

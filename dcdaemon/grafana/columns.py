@@ -14,6 +14,8 @@ class Shown:
     unit: str | None = None
     decimals: int | None = None
     colours: dict[str, str] = field(default_factory=dict)
+    #: What a number stands for.
+    words: dict[int, str] = field(default_factory=dict)
 
 
 _SEVERITY = {"critical": "red", "warning": "orange", "info": "blue"}
@@ -21,6 +23,10 @@ _STATE = {
     "running": "green", "held": "purple", "succeeded": "green", "failed": "red", "timed_out": "orange",
     "out_of_memory": "red", "lost": "red", "interrupted": "orange", "preempted": "blue", "cancelled": "text",
 }  # fmt: skip
+
+_UP = {"up": "green", "down": "red"}
+#: What field 230 of the driver asks for.
+_RECOVERY = {0: "nothing", 1: "GPU reset", 2: "node reboot", 3: "drain P2P", 4: "drain and reset"}
 
 COLUMNS = {
     "running": Shown("Running"),
@@ -62,6 +68,66 @@ COLUMNS = {
     "subject": Shown("Subject"),
     "message": Shown("What was found"),
     "acked_by": Shown("Seen by"),
+    "nodes": Shown("Nodes"),
+    "node": Shown("Node"),
+    "sm_active_ratio": Shown("SM active", "percentunit", 0),
+    "tensor_active_ratio": Shown("Tensor cores active", "percentunit", 0),
+    "at_ms": Shown("Time", "dateTimeAsLocal"),
+    "event": Shown("Event"),
+    "what": Shown("What happened"),
+    "times": Shown("Times"),
+    "last_xid": Shown("Last XID"),
+    "recovery_action": Shown("Action asked for", words=_RECOVERY),
+    "ecc_corrected_volatile": Shown("ECC corrected"),
+    "ecc_uncorrected_volatile": Shown("ECC uncorrected"),
+    "rows_remapped_correctable": Shown("Rows remapped, correctable"),
+    "rows_remapped_uncorrectable": Shown("Rows remapped, uncorrectable"),
+    "row_remap_pending": Shown("Remap pending"),
+    "row_remap_failed": Shown("Remap failed"),
+    "retired_pages": Shown("Pages retired"),
+    "temp_margin_c": Shown("Margin to slowdown", "celsius"),
+    "pcie_link_gen": Shown("PCIe generation"),
+    "pcie_link_gen_max": Shown("Best generation"),
+    "pcie_link_width": Shown("PCIe lanes"),
+    "pcie_link_width_max": Shown("All lanes"),
+    "nvlink_links_up": Shown("NVLinks up"),
+    "nvlink_links": Shown("All NVLinks"),
+    "mount": Shown("Mount"),
+    "device": Shown("Device"),
+    "fstype": Shown("Type"),
+    "size_bytes": Shown("Size", "bytes", 1),
+    "available_bytes": Shown("Available", "bytes", 1),
+    "used_ratio": Shown("Used", "percentunit", 1),
+    "full_in_s": Shown("Full in", "dtdurations"),
+    "files_free": Shown("Files free"),
+    "read_only": Shown("Read-only", colours={"read-only": "orange"}),
+    "error": Shown("Error"),
+    "store": Shown("Store"),
+    "up": Shown("Link", colours=_UP),
+    "enabled": Shown("Meant to be", colours=_UP),
+    "latency_s": Shown("Latency", "s"),
+    "used_bytes": Shown("Used", "bytes", 1),
+    "objects": Shown("Objects"),
+    "healthy": Shown("Health", colours={"well": "green", "failing": "red"}),
+    "wear_ratio": Shown("Worn", "percentunit", 1),
+    "spare_ratio": Shown("Spare", "percentunit", 0),
+    "media_errors": Shown("Media errors"),
+    "reallocated_sectors": Shown("Reallocated"),
+    "pending_sectors": Shown("Pending"),
+    "unsafe_shutdowns": Shown("Unsafe shutdowns"),
+    "power_on_s": Shown("Switched on", "dtdurations"),
+    "switch": Shown("Switch"),
+    "uptime_s": Shown("Running for", "dtdurations"),
+    "port": Shown("Port"),
+    "speed_bps": Shown("Speed", "bps"),
+    "errors_in": Shown("Errors in"),
+    "errors_out": Shown("Errors out"),
+    "drops_in": Shown("Drops in"),
+    "drops_out": Shown("Drops out"),
+    "physical_state": Shown("Physical"),
+    "link_layer": Shown("Layer"),
+    "link_downed": Shown("Link downs"),
+    "symbol_errors": Shown("Symbol errors"),
 }
 
 
@@ -80,4 +146,7 @@ def _properties(shown: Shown) -> list[Json]:
         words = {word: {"color": colour, "index": index} for index, (word, colour) in enumerate(shown.colours.items())}
         properties.append({"id": "mappings", "value": [{"type": "value", "options": words}]})
         properties.append({"id": "custom.cellOptions", "value": {"type": "color-text"}})
+    if shown.words:
+        options = {str(number): {"text": word, "index": number} for number, word in shown.words.items()}
+        properties.append({"id": "mappings", "value": [{"type": "value", "options": options}]})
     return properties

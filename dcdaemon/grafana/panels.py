@@ -101,7 +101,7 @@ class Lines(Panel):
         return shown
 
     def options(self) -> Json:
-        """Name every GPU below the graph, and show all of them under the pointer."""
+        """Name every line below the graph, and show all of them under the pointer."""
         return {
             "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
             "tooltip": {"mode": "multi", "sort": "desc"},
@@ -143,12 +143,13 @@ class Rows(Panel):
 
 @dataclass(frozen=True)
 class Heading:
-    """A line of text across the board that begins a group of panels."""
+    """A line of text across the board that begins a group of panels; a closed one hides them until it is opened."""
 
     title: str
+    closed: bool = False
     width: int = BOARD_COLUMNS
     height: int = 1
 
     def render(self, dialect: Dialect) -> Json:  # noqa: ARG002  the same face as a panel
         """Return the row's JSON without its place."""
-        return {"type": "row", "title": self.title, "collapsed": False, "panels": []}
+        return {"type": "row", "title": self.title, "collapsed": self.closed, "panels": []}

@@ -67,38 +67,6 @@ WHERE gpu.node = ${node:sqlstring}
 ORDER BY gpu.gpu"""
 )
 
-# Each moment comes from the finest samples still kept, but from none finer than a point of the graph.
-_GPU_SERIES = """\
-WITH picked AS (
-  SELECT ts, gpu, <raw> AS value
-  FROM gpu_sample
-  WHERE node = ${node:sqlstring} AND ts BETWEEN $__from / 1000 AND $__to / 1000 AND $__interval_ms < 60000
-  UNION ALL
-  SELECT ts, gpu, <folded> AS value
-  FROM gpu_sample_1m
-  WHERE node = ${node:sqlstring} AND ts BETWEEN $__from / 1000 AND $__to / 1000 AND $__interval_ms < 3600000
-    AND ($__interval_ms >= 60000 OR ts + 60 <= (
-      SELECT COALESCE(MIN(ts), $__to / 1000 + 1) FROM gpu_sample WHERE node = ${node:sqlstring}))
-  UNION ALL
-  SELECT ts, gpu, <folded> AS value
-  FROM gpu_sample_1h
-  WHERE node = ${node:sqlstring} AND ts BETWEEN $__from / 1000 AND $__to / 1000
-    AND ($__interval_ms >= 3600000 OR ts + 3600 <= (
-      SELECT COALESCE(MIN(ts), $__to / 1000 + 1) FROM gpu_sample_1m WHERE node = ${node:sqlstring}))
-)
-SELECT ts - ts % ($__interval_ms / 1000) AS "time", 'GPU ' || gpu AS metric, <fold>(value) AS value
-FROM picked
-WHERE value IS NOT NULL
-GROUP BY 1, gpu
-ORDER BY 1, gpu"""
-
-
-def gpu_series(column: str, fold: str) -> str:
-    """Return one line per GPU of a column of gpu_sample; `fold` (avg or max) makes one value of many."""
-    sql = _GPU_SERIES.replace("<raw>", column).replace("<folded>", f"{column}_{fold}")
-    return sql.replace("<fold>", fold.upper())
-
-
 _BEGAN_WAITING = "CASE WHEN job.queued_at > job.submitted_at THEN job.queued_at ELSE job.submitted_at END"
 
 WAITING = """\
@@ -157,3 +125,10 @@ FROM anomaly
 WHERE node = ${node:sqlstring} AND cleared_at IS NULL
 ORDER BY raised_at DESC, id DESC
 LIMIT 200"""
+
+EVENTS = """\
+SELECT at * 1000.0 AS at_ms, kind AS event, subject, message AS what, count AS times, gpu, job_id
+FROM event
+WHERE node = ${node:sqlstring} AND at BETWEEN $__from / 1000.0 AND $__to / 1000.0
+ORDER BY at DESC, id DESC
+LIMIT 500"""

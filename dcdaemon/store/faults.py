@@ -1,8 +1,17 @@
 """Tell a database that cannot take writes now from a mistake of ours, and say which trouble it is."""
 
+import re
+
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from dcdaemon.core.errors import StoreUnavailable
+
+#: What SQLite says when a column or a table is not there.
+_NOT_OURS = re.compile(r"no such (table|column)|has no column named")
+_OTHER_SCHEMA = (
+    "its tables are not those of this program",
+    "another version has changed them: restart the daemon with that version",
+)
 
 #: SQLite's error names, by prefix: why, and what to do.
 _SQLITE = {
@@ -28,12 +37,15 @@ _POSTGRESQL = {
     "28": ("it refuses the login", "check user and password in [storage] url"),
     "3D000": ("there is no such database", "create it, or correct [storage] url"),
     "42501": ("the user may not do this", "grant the user rights on the database's schema"),
+    "55P03": ("another program holds its lock", "end that program; pg_stat_activity shows it"),
     "53100": ("the disk is full", "free some space on the database server"),
     "53": ("it has run out of resources", "look at the log of the database server"),
     "57P": (
         "it is shutting down or starting",
         "start the database server; the daemon connects again by itself",
     ),
+    "42P01": _OTHER_SCHEMA,
+    "42703": _OTHER_SCHEMA,
     "40": ("two transactions stood in each other's way", "try again"),
 }
 _POSTGRESQL_GONE = ("the connection failed", "start the database server; the daemon connects again by itself")
@@ -44,7 +56,8 @@ def unavailable(error: Exception, database: str) -> StoreUnavailable | None:
     cause = error.orig if isinstance(error, DBAPIError) else error
     name = getattr(cause, "sqlite_errorname", None)
     if name is not None:
-        return _told(database, _look_up(_SQLITE, name), cause)
+        reason = _OTHER_SCHEMA if _NOT_OURS.search(str(cause)) else _look_up(_SQLITE, name)
+        return _told(database, reason, cause)
     reason = _look_up(_POSTGRESQL, getattr(cause, "sqlstate", None) or "")
     if reason is None and is_disconnect(error):
         reason = _POSTGRESQL_GONE

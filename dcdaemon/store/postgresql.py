@@ -1,5 +1,6 @@
 """PostgreSQL: a server that may restart under us; whether a lost commit took place can be asked of it."""
 
+import logging
 import threading
 import time
 from pathlib import Path
@@ -10,6 +11,8 @@ from sqlalchemy.exc import DBAPIError
 
 from dcdaemon.core.errors import Refused, StoreUnavailable
 
+# It would tell of each lost connection a second time, in words that help nobody.
+logging.getLogger("psycopg").setLevel(logging.ERROR)
 #: How long a commit whose answer was lost is asked after before its callers are told that nobody knows.
 _RESOLVE_S = 10.0
 _RECEIPT = text("SELECT CAST(pg_current_xact_id() AS text)")
@@ -31,6 +34,8 @@ class PostgresqlDatabase:
             "keepalives_idle": 5,
             "keepalives_interval": 2,
             "keepalives_count": 3,
+            # A server that vanishes with our question on its way is given up as soon as one that was silent before.
+            "tcp_user_timeout": 11_000,
         }
         self.reader = create_engine(
             target,
@@ -40,13 +45,15 @@ class PostgresqlDatabase:
             pool_size=4,
             max_overflow=12,
         )
+        self._lock_timeout_ms = round(busy_timeout_s * 1000)
         self._writer = create_engine(target, connect_args=options, poolclass=NullPool)
 
     def connect(self, *, durable: bool) -> Connection:
         """Open a connection for writing; a durable one waits for the server's disk at each commit."""
         connection = self._writer.connect()
         level = "on" if durable else "off"
-        connection.exec_driver_sql(f"SET synchronous_commit = {level}")
+        # Behind a table that another program has locked we wait no longer than behind a SQLite file.
+        connection.exec_driver_sql(f"SET synchronous_commit = {level}; SET lock_timeout = {self._lock_timeout_ms}")
         connection.commit()
         return connection
 

@@ -3,29 +3,29 @@
 import subprocess
 import sys
 
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
 
 from dcdaemon.core.errors import StoreUnavailable
 from dcdaemon.store.database import Database
 
 #: Every schema this program can start from, oldest first; the last one is its own.
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 HEAD = REVISIONS[-1]
 _MIGRATION_S = 3600.0
 
 
-def stored_revision(database: Database) -> str | None:
+def stored_revision(connection: Connection) -> str | None:
     """Return the schema the database is at; None when it is empty."""
-    with database.reader.connect() as connection:
-        if not inspect(connection).has_table("alembic_version"):
-            return None
-        revision: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
-        return revision
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    return revision
 
 
 def bring_up_to_date(database: Database, url: str) -> None:
     """Migrate in a child process where needed; raise StoreUnavailable when that cannot be done."""
-    stored = stored_revision(database)
+    with database.reader.connect() as connection:
+        stored = stored_revision(connection)
     if stored == HEAD:
         return
     if stored is not None and stored not in REVISIONS:

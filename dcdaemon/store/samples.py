@@ -1,95 +1,106 @@
-"""Samples on their way to the database: a bounded buffer, and the rows it is written as."""
+"""Samples as rows: what each kind is written as, and how GPU samples are read back."""
 
-import threading
-from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError
 
-from dcdaemon.core.samples import GpuSample, HostReading
-from dcdaemon.store.series import DISK, FILESYSTEM, GPU, HOST, NET, Series
-from dcdaemon.store.upsert import upsert
+from dcdaemon.core.samples import AnySample, GpuSample
+from dcdaemon.store.events import storable
+from dcdaemon.store.faults import unavailable
+from dcdaemon.store.sample_buffer import Rows, Sweep
+from dcdaemon.store.series import SERIES, Series
+from dcdaemon.store.upsert import put_rows
 
-_GPU_FIELDS = tuple(column.name for column in GPU.raw.columns if column.name not in ("node", "ts"))
+#: What PostgreSQL's `real` holds.
+_MOST = 3.4e38
+_GPU = SERIES[GpuSample]
+_Row = Callable[[Any], tuple[Any, ...]]
+#: No asdict(), no SQLAlchemy for each row: samples are most of what the daemon ever writes.
+_VALUES: dict[type, _Row] = {sample: attrgetter("at", *series.fields) for sample, series in SERIES.items()}
+
+
+def pack(node: str, samples: Sequence[AnySample]) -> Sweep:
+    """Make the rows of samples; `ts` is the whole second."""
+    rows: Rows = {}
+    for sample in samples:
+        at, *values = _VALUES[type(sample)](sample)
+        rows.setdefault(type(sample), []).append((node, int(at), *values))
+    return Sweep.of(rows, max((sample.at for sample in samples), default=0.0))
+
+
+def write(connection: Connection, sweeps: Sequence[Sweep]) -> None:
+    """Write sweeps; a second reading of a device in the same second replaces the first."""
+    together: Rows = {}
+    for sweep in sweeps:
+        for kind, rows in sweep.rows().items():
+            together.setdefault(kind, []).extend(rows)
+    for kind, rows in together.items():
+        put_rows(connection, SERIES[kind].raw, rows)
 
 
 @dataclass(frozen=True, slots=True)
-class Sweep:
-    """What one call of record() brought."""
+class Misfit:
+    """A value, or a whole row, that no table takes."""
 
-    gpus: tuple[GpuSample, ...]
-    host: HostReading | None
-
-    def __len__(self) -> int:
-        """Count the readings in it."""
-        return len(self.gpus) + (self.host is not None)
-
-
-@dataclass(slots=True)
-class SampleBuffer:
-    """Keeps the newest sweeps while the database is slow or away, and counts the readings it had to drop."""
-
-    capacity: int
-    dropped: int = 0
-    _sweeps: deque[Sweep] = field(default_factory=deque)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def add(self, sweep: Sweep) -> None:
-        """Keep a sweep, at the cost of the oldest when there is no room."""
-        with self._lock:
-            self._sweeps.append(sweep)
-            self._make_room()
-
-    def take(self) -> list[Sweep]:
-        """Empty the buffer."""
-        with self._lock:
-            sweeps = list(self._sweeps)
-            self._sweeps.clear()
-            return sweeps
-
-    def put_back(self, sweeps: Iterable[Sweep]) -> None:
-        """Return sweeps that could not be written to the old end of the buffer."""
-        with self._lock:
-            self._sweeps.extendleft(reversed(list(sweeps)))
-            self._make_room()
-
-    def _make_room(self) -> None:
-        while len(self._sweeps) > self.capacity:
-            self.dropped += len(self._sweeps.popleft())
+    series: str
+    device: tuple[Any, ...]
+    at: float
+    column: str | None
+    value: str
 
 
-def write(connection: Connection, node: str, sweeps: Sequence[Sweep]) -> None:
-    """Write sweeps as rows; a second reading of a device in the same second replaces the first."""
-    hosts = [sweep.host for sweep in sweeps if sweep.host is not None]
-    _insert(connection, GPU, node, [_gpu_fields(sample) for sweep in sweeps for sample in sweep.gpus])
-    _insert(connection, HOST, node, [asdict(reading.host) for reading in hosts])
-    _insert(connection, DISK, node, [asdict(disk) for reading in hosts for disk in reading.disks])
-    _insert(connection, FILESYSTEM, node, [asdict(mount) for reading in hosts for mount in reading.filesystems])
-    _insert(connection, NET, node, [asdict(net) for reading in hosts for net in reading.nets])
+def write_apart(connection: Connection, sweeps: Sequence[Sweep]) -> list[Misfit]:
+    """Write every row by itself and leave out what cannot be written; return what that was."""
+    misfits: list[Misfit] = []
+    for sweep in sweeps:
+        for kind, rows in sweep.rows().items():
+            for row in rows:
+                misfits += _write_one(connection, SERIES[kind], row)
+    return misfits
 
 
-def _gpu_fields(sample: GpuSample) -> dict[str, Any]:
-    # Not asdict(): it would copy the list of processes, which is not stored.
-    return {"at": sample.at} | {name: getattr(sample, name) for name in _GPU_FIELDS}
+def _write_one(connection: Connection, series: Series, row: tuple[Any, ...]) -> list[Misfit]:
+    device = row[2 : 2 + len(series.devices)]
+    mended = tuple(_fitting(value) for value in row)
+    misfits = [
+        Misfit(series.raw.name, device, row[1], column.name, str(before)[:80])
+        for column, before, after in zip(series.raw.columns, row, mended, strict=True)
+        if after is None and before is not None
+    ]
+    try:
+        with connection.begin_nested():
+            put_rows(connection, series.raw, [mended])
+    except (DBAPIError, ValueError, TypeError, OverflowError) as error:
+        if unavailable(error, "") is not None:
+            raise
+        misfits.append(Misfit(series.raw.name, device, row[1], None, str(error)[:200]))
+    return misfits
 
 
-def _insert(connection: Connection, series: Series, node: str, readings: Sequence[dict[str, Any]]) -> None:
-    if readings:
-        rows = [{"node": node, "ts": int(fields.pop("at")), **fields} for fields in readings]
-        connection.execute(upsert(connection, series.raw), rows)
+def _fitting(value: Any) -> Any:
+    """Return the value as both databases take it, None for one that neither has room for."""
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, float):
+        return value if -_MOST < value < _MOST else None
+    if isinstance(value, int):
+        return value if -(2**63) <= value < 2**63 else None
+    return None
 
 
 def gpu_samples(connection: Connection, node: str, gpu: int, since: float, until: float) -> list[GpuSample]:
     """Return the stored samples of one GPU, oldest first; whole seconds, without their processes."""
-    raw = GPU.raw
+    raw = _GPU.raw
     statement = (
-        select(raw.c.ts, *(raw.c[name] for name in _GPU_FIELDS))
+        select(raw.c.ts, *(raw.c[name] for name in _GPU.fields))
         .where(raw.c.node == node, raw.c.gpu == gpu, raw.c.ts.between(since, until))
         .order_by(raw.c.ts)
     )
     return [
-        GpuSample(at=float(row.ts), monotonic_s=0.0, **{name: getattr(row, name) for name in _GPU_FIELDS})
-        for row in connection.execute(statement)
+        GpuSample(float(ts), 0.0, **dict(zip(_GPU.fields, values, strict=True)))
+        for ts, *values in connection.execute(statement)
     ]

@@ -192,6 +192,25 @@ anomaly = Table(
     sqlite_autoincrement=True,
 )
 
+#: What happened to the hardware and to its telemetry; `count` grows while the same thing goes on.
+event = Table(
+    "event",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("node", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("evidence", Text, nullable=False),
+    Column("gpu", Integer),
+    Column("job_id", BigInteger),
+    Column("count", BigInteger, nullable=False),
+    Index("event_node_id", "node", "id"),
+    Index("event_node_at", "node", "at"),
+    sqlite_autoincrement=True,
+)
+
 report = Table(
     "report",
     metadata,

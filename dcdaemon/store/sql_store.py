@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from dcdaemon.core.anomaly import Anomaly, Finding
 from dcdaemon.core.energy import Metered
 from dcdaemon.core.errors import StoreUnavailable
+from dcdaemon.core.event import Event, EventKind, Tell
 from dcdaemon.core.gpu import GpuInfo
 from dcdaemon.core.job import Job, JobSpec, JobState, Usage
 from dcdaemon.core.ports import (
@@ -26,21 +27,27 @@ from dcdaemon.core.ports import (
     StoreFacts,
     UsageDelta,
 )
-from dcdaemon.core.samples import GpuSample, HostReading
-from dcdaemon.store import anomalies, audit, gpus, jobs, ledger, records, samples
+from dcdaemon.core.samples import AnySample, GpuSample
+from dcdaemon.store import anomalies, audit, events, gpus, jobs, ledger, records, samples
 from dcdaemon.store.database import Database, choose_database
 from dcdaemon.store.faults import unavailable
 from dcdaemon.store.retention import Retention, expired
-from dcdaemon.store.revision import bring_up_to_date, stored_revision
-from dcdaemon.store.roll_up import fold_slice
-from dcdaemon.store.samples import SampleBuffer, Sweep
+from dcdaemon.store.revision import HEAD, bring_up_to_date, stored_revision
+from dcdaemon.store.roll_up import fold, marks, next_task, too_far, wind_back, write_folded
+from dcdaemon.store.sample_writer import SampleWriter
 from dcdaemon.store.schema import job
-from dcdaemon.store.series import SERIES
+from dcdaemon.store.series import SERIES, Series
 from dcdaemon.store.write_lane import WriteLane
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+#: An hour of 8 GPUs and all else of their node, or half an hour of 64.
+BUFFERED_BYTES = 16 * 1024 * 1024
 _COUNT = select(func.count()).select_from(job)
+
+
+def _untold(event: Event) -> None:
+    """Tell nobody."""
 
 
 def open_store(
@@ -49,9 +56,10 @@ def open_store(
     retention: Retention | None = None,
     *,
     busy_timeout_s: float = 5.0,
-    buffered_sweeps: int = 720,
+    buffered_bytes: int = BUFFERED_BYTES,
+    tell: Tell = _untold,
 ) -> "SqlStore":
-    """Open the database behind the URL, made or migrated first where needed.
+    """Open the database behind the URL, made or migrated first where needed; `tell` hears of what was lost.
 
     Raise BadConfig for a URL that names none, StoreUnavailable for one that cannot be used.
     """
@@ -60,20 +68,22 @@ def open_store(
         bring_up_to_date(database, url)
     except DBAPIError as error:
         raise unavailable(error, database.name) or error from error
-    return SqlStore(database, node, retention or Retention(), SampleBuffer(buffered_sweeps))
+    return SqlStore(database, node, retention or Retention(), buffered_bytes, tell)
 
 
 class SqlStore:
     """One node's view of the database; safe to use from any thread."""
 
-    def __init__(self, database: Database, node: str, retention: Retention, buffer: SampleBuffer) -> None:
+    def __init__(self, database: Database, node: str, retention: Retention, buffered_bytes: int, tell: Tell) -> None:
         self.node = node
         self._database = database
         self._retention = retention
-        self._buffer = buffer
+        self._tell = tell
+        self._schema: str | None = HEAD
         ledger_turn, self._samples_turn = database.turns()
         self._ledger = WriteLane(database, ledger_turn, durable=True)
         self._samples = WriteLane(database, self._samples_turn, durable=False)
+        self._writer = SampleWriter(node, self._samples, buffered_bytes, tell)
 
     def _read(self, work: Callable[[Connection], T]) -> T:
         try:
@@ -123,19 +133,13 @@ class SqlStore:
         """Sum booked energy by user, job, gpu or day, largest first; raise BadInput for anything else."""
         return self._read(lambda connection: ledger.energy_by(connection, self.node, by, since))
 
-    def record(self, gpus: Sequence[GpuSample], host: HostReading | None) -> None:
+    def record(self, samples: Sequence[AnySample]) -> None:
         """Keep samples in memory until the next flush."""
-        self._buffer.add(Sweep(tuple(gpus), host))
+        self._writer.record(samples)
 
     def flush_samples(self) -> None:
         """Write the buffered samples now; they stay buffered when StoreUnavailable is raised."""
-        sweeps = self._buffer.take()
-        try:
-            if sweeps:
-                self._samples.run(lambda connection: samples.write(connection, self.node, sweeps))
-        except BaseException:
-            self._buffer.put_back(sweeps)
-            raise
+        self._writer.flush()
         self._database.checkpoint(self._samples_turn)
 
     def gpu_samples(self, gpu: int, since: float, until: float) -> list[GpuSample]:
@@ -177,6 +181,17 @@ class SqlStore:
         """Note that somebody has seen it; False when there is no such anomaly."""
         return self._ledger.run(lambda connection: anomalies.acknowledge(connection, self.node, anomaly_id, at, actor))
 
+    def save_events(self, told: Sequence[Event]) -> list[int]:
+        """Store new events, and the grown count of those that have an id already; return their ids, in order."""
+        return self._ledger.run(partial(events.save, node=self.node, told=told)) if told else []
+
+    def events(
+        self, *, since: float | None = None, kinds: Sequence[EventKind] = (), after_id: int = 0, limit: int = 1000
+    ) -> list[Event]:
+        """Return this node's newest events, at most `limit`, oldest first; those after a known one with `after_id`."""
+        query = partial(events.find, node=self.node, since=since, kinds=kinds, after_id=after_id, limit=limit)
+        return self._read(query)
+
     def add_reports(self, reports: Sequence[Report]) -> None:
         """Keep what jobs reported."""
         if reports:
@@ -204,14 +219,39 @@ class SqlStore:
 
     def roll_up(self, now: float) -> int:
         """Fold closed minutes and hours of samples; idempotent; return rows written."""
+        self._look_at_schema(now)
+        done = self._read(partial(marks, node=self.node))
+        if ahead := too_far(done, now):
+            self._samples.run(partial(wind_back, node=self.node, places=ahead))
+            done |= ahead
+        written_until = self._writer.written_until(now)
         return sum(
-            self._run_slices(partial(fold_slice, node=self.node, series=series, bucket_s=bucket_s, now=now))
-            for series in SERIES
+            self._fold(series, bucket_s, done.get((series.raw.name, bucket_s), 0), written_until)
+            for series in SERIES.values()
             for bucket_s in series.folded
         )
 
+    def _look_at_schema(self, now: float) -> None:
+        """Tell once when another program has migrated the database under this one."""
+        stored = self._read(stored_revision)
+        if stored != self._schema:
+            self._schema = stored
+            message = (
+                f"the database has schema {stored} now, this daemon writes {HEAD}: restart it with the new version"
+            )
+            self._tell(Event(now, EventKind.SCHEMA_CHANGED, "database", message, {"stored": stored, "known": HEAD}))
+
+    def _fold(self, series: Series, bucket_s: int, until: int, now: float) -> int:
+        rows = 0
+        find = partial(next_task, node=self.node, series=series, bucket_s=bucket_s, now=now)
+        while task := self._read(partial(find, folded_until=until)):
+            folded = self._read(partial(fold, task=task))
+            rows += self._samples.run(partial(write_folded, folded=folded))
+            until = task.stop
+        return rows
+
     def prune(self, now: float) -> int:
-        """Delete samples, anomalies and reports past their retention, in slices; return rows deleted."""
+        """Delete samples, events, anomalies and reports past their retention, in slices; return rows deleted."""
         self.roll_up(now)
         return sum(self._run_slices(delete_slice) for delete_slice in expired(self.node, self._retention, now))
 
@@ -236,10 +276,10 @@ class SqlStore:
         return StoreFacts(
             url=self._database.name,
             dialect=self._database.dialect,
-            schema=stored_revision(self._database),
+            schema=self._read(stored_revision),
             size_bytes=self._database.size_bytes(),
             jobs=self._read(lambda connection: connection.execute(_COUNT).scalar_one()),
-            samples_dropped=self._buffer.dropped,
+            samples_dropped=self._writer.dropped,
         )
 
     def close(self) -> None:

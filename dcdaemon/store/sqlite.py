@@ -4,6 +4,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +18,8 @@ from dcdaemon.store.faults import unavailable
 
 #: A log longer than this is copied back while writers wait, so that it cannot grow for ever.
 _LONG_WAL_BYTES = 64 * 1024 * 1024
+#: Copying the log costs more than writing a sweep of samples does, and waits for the disk.
+_COPY_EVERY_S = 60.0
 #: What `PRAGMA auto_vacuum` answers for INCREMENTAL.
 _INCREMENTAL = 2
 
@@ -30,6 +33,7 @@ class SqliteDatabase:
         self.path = _path_of(url)
         self.name = str(self.path)
         self._busy_timeout_s = busy_timeout_s
+        self._copied_s = 0.0
         self._file = _identity(_created(self.path))
         self.reader = create_engine(
             "sqlite://",
@@ -66,12 +70,13 @@ class SqliteDatabase:
         return False
 
     def checkpoint(self, turn: threading.Lock) -> None:
-        """Copy the log back into the file; writers go on meanwhile unless the log has grown long."""
-        with (
-            turn if self._wal_bytes() > _LONG_WAL_BYTES else contextlib.nullcontext(),
-            closing(self._open()) as raw,
-        ):
+        """Copy the log back into the file, now and then; writers go on meanwhile unless the log has grown long."""
+        long = self._wal_bytes() > _LONG_WAL_BYTES
+        if not long and time.monotonic() - self._copied_s < _COPY_EVERY_S:
+            return
+        with turn if long else contextlib.nullcontext(), closing(self._open()) as raw:
             raw.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        self._copied_s = time.monotonic()
 
     def backup(self, path: Path) -> None:
         """Write a consistent copy to a new file, which appears under its name only when it is complete."""

@@ -14,17 +14,20 @@ from psycopg.sql import SQL, Identifier
 
 from dcdaemon.core.anomaly import Finding, Severity
 from dcdaemon.core.energy import IDLE, EnergyMethod, EnergyShare, Metered
+from dcdaemon.core.event import Event, EventKind
 from dcdaemon.core.gpu import GpuInfo
 from dcdaemon.core.job import Job, JobSpec, JobState
 from dcdaemon.core.ports import Actor, GpuMark, JobChange, UsageDelta
-from dcdaemon.core.samples import GpuSample
+from dcdaemon.core.samples import DiskSample, GpuSample
+from dcdaemon.store.retention import Retention
 from dcdaemon.store.sql_store import SqlStore, open_store
+from tests.contract import board_hardware
+from tests.contract.board_hardware import NOW, gpu_signals, hardware
 from tests.postgres import start_postgres
 
 DASHBOARDS = Path(__file__).parents[2] / "dashboards"
 HOUR, DAY = 3600, 86400
-MIDNIGHT = 20_400 * DAY  # 2025-11-08 00:00 UTC
-NOW = MIDNIGHT + 13 * HOUR
+MIDNIGHT = NOW - 13 * HOUR  # 2025-11-08 00:00 UTC
 OLD = NOW - 3 * DAY  # longer ago than samples are kept one by one
 GIB = 1024**3
 KWH = 3_600_000_000
@@ -114,6 +117,17 @@ EXPECTED: dict[str, list[Row]] = {
             "message": "GPU 0 idles", "job_id": 2, "gpu": 0, "acked_by": "",
         }
     ],
+    "Events": [
+        {
+            "at_ms": (NOW - 5) * 1000.0, "event": "link_down", "subject": "eth0", "what": "eth0 lost its carrier",
+            "times": 1, "gpu": None, "job_id": None,
+        },
+        {
+            "at_ms": (NOW - 40) * 1000.0, "event": "xid", "subject": "gpu 0", "what": "XID 94", "times": 3, "gpu": 0,
+            "job_id": 2,
+        },
+    ],
+    **board_hardware.EXPECTED,
 }  # fmt: skip
 
 
@@ -147,7 +161,8 @@ def metered(store: SqlStore, gpu: int, to_at: float, job_id: int, energy_mj: int
 
 def sample(at: int, gpu: int, util: float | None, power_w: float, mem_gib: int, temp_c: float) -> GpuSample:
     mem = {"mem_used_bytes": mem_gib * GIB, "mem_total_bytes": 80 * GIB}
-    return GpuSample(float(at), 0.0, gpu, util_ratio=util, power_w=power_w, temp_c=temp_c, **mem)
+    signals = gpu_signals(at - (NOW - 20), util)
+    return GpuSample(float(at), 0.0, gpu, util_ratio=util, power_w=power_w, temp_c=temp_c, **mem, **signals)
 
 
 def fill_jobs(store: SqlStore) -> None:
@@ -172,15 +187,16 @@ def fill_gpus(store: SqlStore) -> None:
     store.save_gpus(infos, NOW - 5 * DAY)
     store.mark(GpuMark(1, "fan", "ada", NOW - 60), NOW - 60, ADA)
     for at, util in ((OLD, 0.1), (OLD + 20, 0.2), (OLD + 40, 0.6)):
-        store.record([sample(at, 0, util, 100, 10, 40)], None)
+        store.record([sample(at, 0, util, 100, 10, 40)])
     for ago, util, power_w, mem_gib in (
         (20, 0.2, 100, 10),
         (15, 0.4, 200, 11),
         (10, 0.8, 300, 12),
         (5, 0.6, 500, 13),
     ):
-        store.record([sample(NOW - ago, 0, util, power_w, mem_gib, 40 + mem_gib)], None)
-    store.record([sample(NOW - 5, 1, None, 70, 1, 35), sample(NOW, 0, 1.0, 400, 14, 54)], None)
+        store.record([sample(NOW - ago, 0, util, power_w, mem_gib, 40 + mem_gib)])
+    store.record([sample(NOW - 5, 1, None, 70, 1, 35), sample(NOW, 0, 1.0, 400, 14, 54)])
+    store.record(list(hardware()))
     store.flush_samples()
     store.prune(NOW + 120)
 
@@ -198,6 +214,12 @@ def fill_ledger(store: SqlStore) -> None:
         Finding("idle_gpu", "gpu 0", Severity.WARNING, "GPU 0 idles", job_id=2, gpu=0),
         Finding("gpu_lost", "gpu 1", Severity.CRITICAL, "GPU 1 is lost", gpu=1),
     ]
+    told = [
+        Event(NOW - 2 * DAY, EventKind.XID, "gpu 0", "before the time shown"),
+        Event(NOW - 40.0, EventKind.XID, "gpu 0", "XID 94", {"xid": 94}, gpu=0, job_id=2, count=3),
+        Event(NOW - 5.0, EventKind.LINK_DOWN, "eth0", "eth0 lost its carrier"),
+    ]
+    store.save_events(told)
     anomalies = store.raise_anomalies(found, NOW - 30)
     store.clear_anomalies([row.id for row in anomalies if row.finding.rule == "gpu_lost"], NOW - 10)
 
@@ -208,7 +230,8 @@ def fill_neighbour(store: SqlStore) -> None:
     (job,) = store.submit([spec("elsewhere", "eve", gpus=1)], NOW - 50, ADA)
     run_job(store, job, (0,), NOW - 40)
     store.submit([spec("elsewhere too", "eve", gpus=1)], NOW - 50, ADA)
-    store.record([sample(NOW - 2, 0, 0.5, 999, 20, 90)], None)
+    store.record([sample(NOW - 2, 0, 0.5, 999, 20, 90), *hardware()])
+    store.save_events([Event(NOW - 5.0, EventKind.XID, "gpu 0", "elsewhere")])
     store.book([metered(store, 0, NOW - 1, job.id, 7 * KWH, 60)], [])
     store.raise_anomalies([Finding("idle_gpu", "gpu 0", Severity.WARNING, "elsewhere")], NOW - 30)
 
@@ -219,6 +242,8 @@ def fill(url: str) -> None:
     fill_jobs(here)
     fill_ledger(here)
     fill_neighbour(there)
+    there.flush_samples()
+    there.roll_up(NOW + 120)
     here.close()
     there.close()
 
@@ -246,12 +271,18 @@ def board(file: str) -> dict[str, object]:
 
 
 def panels(file: str) -> dict[str, dict[str, object]]:
-    return {panel["title"]: panel for panel in board(file)["panels"] if panel["type"] != "row"}  # type: ignore[attr-defined]
+    found = [inner for panel in board(file)["panels"] for inner in (panel, *panel.get("panels", ()))]  # type: ignore[attr-defined]
+    return {panel["title"]: panel for panel in found if panel["type"] != "row"}
 
 
 def sql_of(panel: dict[str, object]) -> str:
     (target,) = panel["targets"]  # type: ignore[misc]
     return str(target.get("rawSql") or target["queryText"])
+
+
+def near(value: object) -> object:
+    """Return what a value must be equal to: gauges have seven digits in PostgreSQL."""
+    return pytest.approx(value, rel=1e-6) if isinstance(value, float) else value
 
 
 def as_float(value: object) -> object:
@@ -283,7 +314,9 @@ def postgresql_run() -> Iterator[Run]:
 
             def run(sql: str, **variables: object) -> list[Row]:
                 cursor = connection.execute(expanded(sql, **variables).encode())  # type: ignore[arg-type]
-                names = [column.name for column in cursor.description or ()]
+                if cursor.description is None:
+                    return []
+                names = [column.name for column in cursor.description]
                 return [dict(zip(names, map(as_float, row), strict=True)) for row in cursor]
 
             yield run
@@ -302,6 +335,95 @@ def become_reader(connection: psycopg.Connection) -> None:
     connection.execute(SQL("SET LOCAL ROLE {}").format(Identifier(role)))
 
 
+# ---- the board of all nodes
+
+
+FLEET: dict[str, list[Row]] = {
+    "Nodes": [{"nodes": 2, "all_gpus": 3, "busy": 2, "drained": 1}],
+    "Jobs": [{"running": 2, "waiting": 4, "held": 1}],
+    "Power": [{"power_w": 275.0 + 70.0 + 999.0}],
+    "Anomalies": [{"open_anomalies": 2}],
+    # By minute: that of NOW - 60 has four readings of GPU 0, one of GPU 1, which does not tell, and one elsewhere.
+    "GPUs used": [
+        {"time": time, "metric": name, "value": value / part}
+        for time, value in ((NOW - 60, 0.5), (NOW, 1.0))
+        for name, part in (("SM", 2), ("kernel", 1), ("tensor", 4))
+    ],
+    "GPU power": [
+        {"time": NOW - 60, "metric": "power", "value": 275.0 + 70.0 + 999.0},
+        {"time": NOW, "metric": "power", "value": 400.0},
+    ],
+    "GPU memory": [
+        {"time": NOW - 60, "metric": "used", "value": 11.5 * GIB + 1 * GIB + 20 * GIB},
+        {"time": NOW, "metric": "used", "value": 14.0 * GIB},
+    ],
+    "GPUs measured": [
+        {"time": NOW - 60, "metric": "GPUs", "value": 3.0},
+        {"time": NOW, "metric": "GPUs", "value": 1.0},
+    ],
+    "Each node": [
+        {
+            "node": "n1", "all_gpus": 2, "busy": 1, "util_ratio": 0.75, "sm_active_ratio": 0.375,
+            "tensor_active_ratio": 0.1875, "power_w": (275.0 + 70.0 + 400.0) / 3, "open_anomalies": 1,
+        },
+        {
+            "node": "n2", "all_gpus": 1, "busy": 1, "util_ratio": 0.5, "sm_active_ratio": 0.25,
+            "tensor_active_ratio": 0.125, "power_w": 999.0, "open_anomalies": 1,
+        },
+    ],
+    "Energy by day": [
+        {"utc_day": "2025-11-07", "jobs_kwh": 0.0, "idle_kwh": 0.2},
+        {"utc_day": "2025-11-08", "jobs_kwh": 7.6, "idle_kwh": 0.3},
+    ],
+    "Energy by user": [
+        {"user_name": "eve", "energy_kwh": 7.0, "gpu_hours": 60 / 3600},
+        {"user_name": "ada", "energy_kwh": 0.6, "gpu_hours": 4200 / 3600},
+        {"user_name": "idle", "energy_kwh": 0.3, "gpu_hours": 1.0},
+    ],
+    "Open anomalies": [
+        {
+            "raised_ms": (NOW - 30) * 1000.0, "node": node, "severity": "warning", "rule": "idle_gpu",
+            "subject": "gpu 0", "message": message, "job_id": job_id, "gpu": gpu, "acked_by": "",
+        }
+        for node, message, job_id, gpu in (("n2", "elsewhere", None, None), ("n1", "GPU 0 idles", 2, 0))
+    ],
+    "Events": [
+        {**event, "node": node}
+        for node, event in (
+            ("n2", {"at_ms": (NOW - 5) * 1000.0, "event": "xid", "subject": "gpu 0", "what": "elsewhere", "times": 1,
+                    "gpu": None, "job_id": None}),
+            *(("n1", event) for event in EXPECTED["Events"]),
+        )
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("title", FLEET)
+def test_every_panel_of_all_nodes_shows_what_the_history_says(title, postgresql_run):
+    panel = panels("fleet.json")[title]
+    since = NOW - HOUR if panel["type"] == "timeseries" or title == "Each node" else NOW - DAY
+    until = NOW + 60 if title == "Power" else NOW
+    rows = postgresql_run(sql_of(panel), since=since, until=until)
+    assert rows == [{name: near(value) for name, value in row.items()} for row in FLEET[title]]
+
+
+def test_no_panel_of_all_nodes_is_left_out():
+    assert list(panels("fleet.json")) == list(FLEET)
+
+
+def test_a_month_of_all_nodes_comes_from_hours_and_from_their_index_alone(postgresql_run):
+    sql = sql_of(panels("fleet.json")["GPU power"])
+    rows = postgresql_run(sql, since=NOW - 30 * DAY, interval_s=3600)
+    assert [(row["time"], row["value"]) for row in rows] == [
+        (OLD, 100.0),
+        (NOW - HOUR, near(275.0 + 70.0 + 999.0)),
+    ]
+    postgresql_run("SET LOCAL enable_seqscan = off")  # a table of five rows would be read whole
+    postgresql_run("SET LOCAL enable_bitmapscan = off")
+    plan = [row["QUERY PLAN"] for row in postgresql_run(f"EXPLAIN {sql}", since=NOW - 30 * DAY, interval_s=3600)]
+    assert any("Index Only Scan using gpu_sample_1h_fleet" in str(step) for step in plan)
+
+
 BOTH = [("node.json", "postgresql_run"), ("node-sqlite.json", "sqlite_run")]
 
 
@@ -309,8 +431,10 @@ BOTH = [("node.json", "postgresql_run"), ("node-sqlite.json", "sqlite_run")]
 @pytest.mark.parametrize("title", EXPECTED)
 def test_every_panel_shows_what_the_history_says(file, run_fixture, title, request):
     run: Run = request.getfixturevalue(run_fixture)
-    rows = run(sql_of(panels(file)[title]))
-    assert rows == EXPECTED[title]
+    panel = panels(file)[title]
+    since = NOW - HOUR if panel["type"] == "timeseries" else NOW - DAY
+    rows = run(sql_of(panel), since=since)
+    assert rows == [{name: near(value) for name, value in row.items()} for row in EXPECTED[title]]
     assert rows
 
 
@@ -339,25 +463,55 @@ def test_the_node_can_be_picked(file, run_fixture, request):
 
 @pytest.mark.parametrize(("file", "run_fixture"), BOTH)
 @pytest.mark.parametrize(
-    ("interval_s", "expected"),
+    ("since", "until", "interval_s", "expected"),
     [
-        # Single samples of that time are gone; the minute's mean stands in for them.
-        (10, [(OLD, 0.3), (NOW - 20, 0.3), (NOW - 10, 0.7), (NOW, 1.0)]),
-        # A point per minute is made of minutes, a point per hour of hours; the hour of NOW is not closed yet.
-        (60, [(OLD, 0.3), (NOW - 60, 0.5), (NOW, 1.0)]),
-        (3600, [(OLD, 0.3), (NOW - HOUR, 0.5)]),
+        # Three hours come from samples.
+        (NOW - 3 * HOUR, NOW, 10, [(NOW - 20, 0.3), (NOW - 10, 0.7), (NOW, 1.0)]),
+        # Samples of that time are gone; the minute's mean stands in for them.
+        (OLD - HOUR, OLD + HOUR, 10, [(OLD, 0.3)]),
+        # A day comes from minutes, and so do three hours drawn so small that a point is a minute.
+        (NOW - DAY, NOW, 10, [(NOW - 60, 0.5), (NOW, 1.0)]),
+        (NOW - 3 * HOUR, NOW, 60, [(NOW - 60, 0.5), (NOW, 1.0)]),
+        # More than three days come from hours; the hour of NOW is not closed yet, its minute is.
+        (OLD - HOUR, NOW, 10, [(OLD, 0.3), (NOW - HOUR, 0.5), (NOW, 1.0)]),
+        (NOW - DAY, NOW, 3600, [(NOW - HOUR, 0.5), (NOW, 1.0)]),
+        # Before everything, and after.
+        (OLD - 9 * DAY, OLD - 8 * DAY, 60, []),
+        (NOW + DAY, NOW + 2 * DAY, 60, []),
     ],
-)
-def test_long_ranges_are_drawn_from_rolled_up_samples(file, run_fixture, interval_s, expected, request):
+)  # fmt: skip
+def test_the_longer_the_time_the_coarser_the_rows(file, run_fixture, since, until, interval_s, expected, request):
     run: Run = request.getfixturevalue(run_fixture)
-    rows = run(sql_of(panels(file)["GPU utilisation"]), since=OLD - HOUR, interval_s=interval_s)
+    rows = run(sql_of(panels(file)["GPU utilisation"]), since=since, until=until, interval_s=interval_s)
     assert [(row["time"], pytest.approx(row["value"])) for row in rows] == expected
+
+
+def test_where_minutes_are_gone_hours_stand_in_and_nothing_is_shown_twice(tmp_path):
+    path = tmp_path / "dcdaemon.db"
+    store = open_store(f"sqlite:///{path}", "n1", Retention(raw_s=HOUR, minute_s=2 * HOUR))
+    for at in range(NOW - 8 * HOUR, NOW + 1, 20):
+        store.record([DiskSample(float(at), "sda", queued_s=float(at % DAY))])  # grows by one in a second
+    store.flush_samples()
+    store.prune(NOW)
+    store.close()
+    sql = sql_of(panels("node-sqlite.json")["Disk queue"])
+    connection = sqlite3.connect(path)
+    for ago, interval_s, expected in (
+        (8 * HOUR, 60, [*range(-8 * HOUR, -2 * HOUR, HOUR), *range(-2 * HOUR, 1, 60)]),
+        # The first sample has nothing to grow from.
+        (3 * HOUR, 10, [-3 * HOUR, *range(-2 * HOUR, -HOUR, 60), *range(-HOUR + 20, 1, 20)]),
+        (5 * DAY, 3600, [*range(-8 * HOUR, 1, HOUR)]),
+    ):
+        rows = connection.execute(expanded(sql, since=NOW - ago, interval_s=interval_s)).fetchall()
+        assert [time - NOW for time, _, _ in rows] == expected
+        assert {round(value, 1) for _, _, value in rows} == {1.0}
+    connection.close()
 
 
 def test_in_sqlite_no_column_mixes_whole_and_decimal_numbers(sqlite_run):
     """Its data source takes a column's type from the first value and cuts off the decimals of the rest."""
     for title, panel in panels("node-sqlite.json").items():
-        rows = sqlite_run(sql_of(panel))
+        rows = sqlite_run(sql_of(panel), since=NOW - HOUR) or sqlite_run(sql_of(panel))
         for column in rows[0]:
             kinds = {type(row[column]) for row in rows} - {type(None)}
             assert len(kinds) <= 1, (title, column, kinds)
@@ -367,3 +521,15 @@ def test_in_sqlite_no_panel_reads_the_whole_job_history(sqlite_run):
     for title, panel in panels("node-sqlite.json").items():
         steps = sqlite_run("EXPLAIN QUERY PLAN " + sql_of(panel))
         assert [step["detail"] for step in steps if step["detail"] in ("SCAN job", "SCAN usage")] == [], title
+
+
+def test_in_sqlite_every_graph_reads_its_span_of_time_and_no_more(sqlite_run):
+    """The three levels by a range of the key; the first and last row of each by the key as well."""
+    for title, panel in panels("node-sqlite.json").items():
+        if panel["type"] != "timeseries":
+            continue
+        steps = [str(step["detail"]) for step in sqlite_run("EXPLAIN QUERY PLAN " + sql_of(panel))]
+        reads = [step for step in steps if "_sample" in step]
+        assert all(step.startswith("SEARCH") and "USING PRIMARY KEY (node=?" in step for step in reads), (title, reads)
+        ranges = [step for step in reads if step.endswith("(node=? AND ts>? AND ts<?)")]
+        assert len(ranges) == 3, (title, reads)

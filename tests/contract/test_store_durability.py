@@ -19,6 +19,8 @@ from dcdaemon.core.errors import BadConfig, Refused, StoreUnavailable
 from dcdaemon.core.job import JobSpec
 from dcdaemon.core.ports import Actor, JobChange, JobQuery
 from dcdaemon.core.samples import GpuSample
+from dcdaemon.store import sqlite
+from dcdaemon.store.revision import HEAD
 from dcdaemon.store.sql_store import open_store
 
 ADA = Actor(uid=1001, gid=100, user="ada")
@@ -119,7 +121,7 @@ def test_a_locked_file_is_told_and_got_over(sqlite_url: str) -> None:
         with pytest.raises(StoreUnavailable, match="another program holds its lock") as caught:
             store.submit([SPEC], 1.0, ADA)
         assert caught.value.hint == "end that program; `fuser` on the file names it"
-        store.record([GpuSample(5.0, 0.0, 0)], None)
+        store.record([GpuSample(5.0, 0.0, 0)])
         with pytest.raises(StoreUnavailable):
             store.flush_samples()
         assert store.jobs(JobQuery()) == [], "reading goes on"
@@ -267,7 +269,8 @@ def test_a_server_backs_itself_up(postgresql_url: str, tmp_path: Path) -> None:
     store.close()
 
 
-def test_the_log_is_copied_back_and_used_again(sqlite_url: str) -> None:
+def test_the_log_is_copied_back_and_used_again(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "_COPY_EVERY_S", 0.0)
     store = open_store(sqlite_url, "n1")
     log = Path(sqlite_url.removeprefix("sqlite:///") + "-wal")
     sizes = []
@@ -284,7 +287,7 @@ def test_facts(url: str) -> None:
     store.submit([SPEC] * 3, 1.0, ADA)
     facts = store.facts()
     store.close()
-    assert (facts.jobs, facts.schema, facts.samples_dropped) == (3, "0001", 0)
+    assert (facts.jobs, facts.schema, facts.samples_dropped) == (3, HEAD, 0)
     assert facts.dialect == sa.make_url(url).get_backend_name()
     assert facts.size_bytes is not None
     assert facts.size_bytes > 4096

@@ -63,7 +63,7 @@ def write_samples(store: SqlStore) -> None:
         (FilesystemSample(NOW, "/", "ext4", 1000, 400, 9, read_only=False),),
         (NetSample(NOW, "eth0", 1, 2, 3, 4, 5, 6, up=True, speed_bps=10**9),),
     )
-    store.record([GpuSample(NOW, 0.0, 0, util_ratio=0.75, power_w=310.5)], host)
+    store.record([GpuSample(NOW, 0.0, 0, util_ratio=0.75, power_w=310.5), *host.samples()])
     store.flush_samples()
 
 

@@ -20,6 +20,7 @@ from dcdaemon.core.samples import GpuReading
 from dcdaemon.daemon.conductor import Conductor
 from dcdaemon.daemon.duties.gpus import GpuDuty
 from dcdaemon.daemon.duties.reports import ReportDuty
+from dcdaemon.daemon.duties.storing import StoringDuty
 from dcdaemon.daemon.duties.watch import WatchDuty
 from dcdaemon.fakes.engine import Play
 from dcdaemon.fakes.gpus import GpuLoad, SimulatedGpus
@@ -124,7 +125,8 @@ class NodeLife:
         self.gpus = GpuDuty(desk, self.source, POLL_S, BOOK_S, THRESHOLDS.idle_after_s)
         self.watch = WatchDuty(desk, self.gpus, THRESHOLDS, WATCH_S, expected_driver=True)
         desk.listeners += [self.gpus.noted, self.watch.noted]
-        duties = (self.gpus, self.watch, ReportDuty(desk, REPORT_S))
+        storing = StoringDuty(desk, self.gpus.book_due, BOOK_S, POLL_S)
+        duties = (self.gpus, storing, self.watch, ReportDuty(desk, REPORT_S))
         self._due = dict.fromkeys(duties, self.clock.monotonic())
 
     def restart(self, away_s: float) -> None:

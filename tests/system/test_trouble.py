@@ -54,7 +54,7 @@ def outlive(site: Site, trouble: contextlib.AbstractContextManager[None]) -> Non
         with pytest.raises(StoreUnavailable) as refusal:
             site.submit()
         assert refusal.value.hint
-        until(lambda: duty_error(site, "host"), "the trouble of the duty that writes samples")
+        until(lambda: duty_error(site, "storing"), "the trouble of the duty that writes samples")
         assert site.alive()
         assert site.job(before)["state"] == "running", "what is not written down must not be told"
     after = site.submit()

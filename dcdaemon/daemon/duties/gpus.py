@@ -1,14 +1,18 @@
-"""Every second: read the GPUs, tell the scheduler what may be given away, and meter energy and use."""
+"""Every second: read the GPUs, tell the scheduler what may be given away, and meter energy and use.
+
+Nothing here waits for the database; the storing duty books what was metered.
+"""
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 
 from dcdaemon.anomalies.picture import Allocation
 from dcdaemon.anomalies.utilisation import UtilHistory
 from dcdaemon.control.desk import Desk
 from dcdaemon.control.drain import refresh_slots
 from dcdaemon.control.gpu_state import attribute_processes
-from dcdaemon.core.errors import StoreUnavailable
+from dcdaemon.core.gpu import GpuInfo
 from dcdaemon.core.job import ENDED, Job
 from dcdaemon.core.ports import GpuSource
 from dcdaemon.core.samples import GpuReading, GpuSample, averaged
@@ -23,7 +27,7 @@ _REMEMBER_S = 120.0
 
 
 class GpuDuty:
-    """Reads, meters, and books every few seconds, or at once when a job has ended."""
+    """Reads and meters; `book_due` books every few seconds, or at once when a job has ended."""
 
     name = "gpus"
 
@@ -38,8 +42,11 @@ class GpuDuty:
         self._ledger = Ledger(desk.node, tuple(desk.store.meters()))
         self._pending: deque[Booking] = deque()
         self._sweeps: list[tuple[GpuSample, ...]] = []
-        self._booked_s = desk.clock.monotonic()
+        self._unsaved: tuple[GpuInfo, ...] | None = None
+        self._recorded_s = self._booked_s = desk.clock.monotonic()
         self._settle = threading.Event()
+        self._may_book = threading.Event()
+        self._booking = threading.Lock()
 
     def noted(self, job: Job) -> None:
         """Have the use of a job that ended booked with the next reading, from any thread."""
@@ -47,7 +54,7 @@ class GpuDuty:
             self._settle.set()
 
     def tick(self) -> None:
-        """Read once; raise StoreUnavailable when the ledger could not be written (it is kept for the next time)."""
+        """Read once."""
         desk = self._desk
         settle = self._settle.is_set()
         self._settle.clear()
@@ -57,28 +64,41 @@ class GpuDuty:
         self._ledger, booking = self._ledger.advance(reading, self._holdings())
         if booking.metered or booking.usage:
             self._pending.append(booking)
-        due = desk.clock.monotonic() - self._booked_s >= self._book_every_s
-        if due:
+        now_s = desk.clock.monotonic()
+        if now_s - self._recorded_s >= self._book_every_s:
             desk.store.record((*averaged(self._sweeps), *reading.migs))
             self._sweeps.clear()
-            self._booked_s = desk.clock.monotonic()
-        if settle or due:
+            self._recorded_s = now_s
+        if settle:
+            self._may_book.set()
+
+    def book_due(self) -> None:
+        """Book when it is time, or when the reading after the end of a job is there; raise StoreUnavailable."""
+        now_s = self._desk.clock.monotonic()
+        if self._may_book.is_set() or now_s - self._booked_s >= self._book_every_s:
+            self._may_book.clear()
+            self._booked_s = now_s
             self.book()
 
     def book(self) -> None:
-        """Write what was metered into the ledger, in one transaction."""
-        if not self._pending:
+        """Write what was metered into the ledger, in one transaction; what cannot be written waits."""
+        with self._booking:
+            if self._unsaved is not None:
+                self._desk.store.save_gpus(self._unsaved, self._desk.clock.now())
+                self._unsaved = None
+            self._book([self._pending.popleft() for _ in range(len(self._pending))])
+
+    def _book(self, bookings: Sequence[Booking]) -> None:
+        if not bookings:
             return
-        bookings = list(self._pending)
         metered = combine(interval for booking in bookings for interval in booking.metered)
         usage = merge(delta for booking in bookings for delta in booking.usage)
         try:
             self._desk.store.book(metered, usage)
-        except StoreUnavailable:
-            # Fold into one, so that a long outage of the database costs no memory.
-            self._pending = deque([Booking(tuple(metered), tuple(usage))])
+        except BaseException:
+            # Folded into one, so that a long outage of the database costs no memory.
+            self._pending.appendleft(Booking(tuple(metered), tuple(usage)))
             raise
-        self._pending.clear()
         self._desk.board.booked_until = max((interval.to_at for interval in metered), default=0.0)
 
     def allocations(self) -> dict[int, Allocation]:
@@ -97,8 +117,7 @@ class GpuDuty:
             gone = {pid for pid in pids - owners.keys() if start_ticks(pid) is None}
             reading = attribute_processes(reading, owners, gone)
         if reading.gpus != desk.gpus:
-            desk.store.save_gpus(reading.gpus, desk.clock.now())
-            desk.gpus = reading.gpus
+            self._unsaved = desk.gpus = reading.gpus
         desk.board.gpus = reading
         desk.board.newest.take((*reading.samples, *reading.migs), desk.clock.monotonic())
         refresh_slots(desk)

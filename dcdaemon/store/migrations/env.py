@@ -15,6 +15,7 @@ def migrate() -> None:
     database = choose_database(context.config.attributes["url"])
     with database.connect(durable=True) as connection, connection.begin():
         if connection.dialect.name == "postgresql":
+            connection.execute(text("SET LOCAL lock_timeout = 0"))  # the other one may take its time
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         context.configure(connection=connection, target_metadata=metadata, transactional_ddl=True)
         context.run_migrations()

@@ -9,7 +9,7 @@ import pytest
 
 from dcdaemon.core.errors import BadInput, Forbidden, Refused, Unauthorized, Unreachable
 from dcdaemon.grafana.board import node_board
-from dcdaemon.grafana.dialect import DIALECTS
+from dcdaemon.grafana.build import boards
 from dcdaemon.grafana.dialect import SQLITE as SQLITE_DIALECT
 from dcdaemon.grafana.push import Pushed, push
 from tests.unit.grafana.stub_grafana import POSTGRESQL, SQLITE, TOKEN, StubGrafana, running
@@ -21,20 +21,19 @@ def grafana():
         yield stub
 
 
-def test_a_push_makes_the_folder_and_replaces_both_boards(grafana):
+def test_a_push_makes_the_folder_and_replaces_every_board(grafana):
     pushed = push(grafana.url, TOKEN)
 
     assert [(method, path) for method, path, _ in grafana.asked] == [
         ("GET", "/api/datasources"),
         ("GET", "/api/folders"),
         ("POST", "/api/folders"),
-        ("POST", "/api/dashboards/db"),
-        ("POST", "/api/dashboards/db"),
+        *[("POST", "/api/dashboards/db")] * 3,
     ]
     assert grafana.asked[2][2] == {"title": "dcdaemon"}
-    for upload, dialect in zip(grafana.uploads(), DIALECTS, strict=True):
+    for upload, board in zip(grafana.uploads(), boards(), strict=True):
         assert upload == {
-            "dashboard": node_board(dialect).build(),
+            "dashboard": board.build(),
             "folderUid": "made",
             "overwrite": True,
             "message": "dcdaemon 0.1.0",
@@ -42,6 +41,7 @@ def test_a_push_makes_the_folder_and_replaces_both_boards(grafana):
     assert pushed == [
         Pushed("dcdaemon: node", f"{grafana.url}/d/dcdaemon-node/slug"),
         Pushed("dcdaemon: node (SQLite)", f"{grafana.url}/d/dcdaemon-node-sqlite/slug"),
+        Pushed("dcdaemon: all nodes", f"{grafana.url}/d/dcdaemon-fleet/slug"),
     ]
 
 
@@ -65,8 +65,8 @@ def test_a_named_data_source_gets_its_own_board_only_and_is_preset(grafana):
 @pytest.mark.parametrize(
     ("sources", "titles"),
     [
-        ([POSTGRESQL], ["dcdaemon: node"]),
-        ([{"uid": "old", "type": "postgres"}], ["dcdaemon: node"]),
+        ([POSTGRESQL], ["dcdaemon: node", "dcdaemon: all nodes"]),
+        ([{"uid": "old", "type": "postgres"}], ["dcdaemon: node", "dcdaemon: all nodes"]),
         ([SQLITE, {"uid": "p", "type": "prometheus"}], ["dcdaemon: node (SQLite)"]),
     ],
 )
@@ -77,7 +77,7 @@ def test_without_a_name_the_boards_follow_the_data_sources_there_are(grafana, so
 
 def test_an_editor_who_may_not_list_data_sources_still_pushes(grafana):
     grafana.may_list_datasources = False
-    assert len(push(grafana.url, TOKEN)) == 2
+    assert len(push(grafana.url, TOKEN)) == 3
 
 
 def test_no_data_source_that_fits_is_refused_before_anything_is_changed(grafana):
@@ -97,7 +97,7 @@ def test_a_wrong_token_is_unauthorized_and_does_not_appear_in_the_message(grafan
 
 
 def test_the_newline_at_the_end_of_a_token_file_does_no_harm(grafana):
-    assert len(push(grafana.url, TOKEN + "\n")) == 2
+    assert len(push(grafana.url, TOKEN + "\n")) == 3
 
 
 JSON = "application/json"

@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 
 from dcdaemon.control.event_book import EventBook
 from dcdaemon.control.newest import Newest
+from dcdaemon.core.collector import CollectorReport
 from dcdaemon.core.ports import GpuMark
+from dcdaemon.core.roles import USUAL_ROLES
 from dcdaemon.core.samples import GpuReading, HostReading
 
 
@@ -35,6 +37,8 @@ class DaemonFacts:
     price_per_kwh: float | None = None
     currency: str = "EUR"
     carbon_g_per_kwh: float | None = None
+    #: What the node is for; it decides which collectors run.
+    roles: tuple[str, ...] = USUAL_ROLES
 
 
 @dataclass
@@ -47,6 +51,8 @@ class Board:
     newest: Newest = field(default_factory=Newest)
     events: EventBook = field(default_factory=EventBook)
     duties: tuple[DutyReport, ...] = ()
+    #: Collectors that are no part of the host's sweep (the kernel log), by name; each is replaced whole.
+    collectors: dict[str, CollectorReport] = field(default_factory=dict)
     foreign_ok: frozenset[str] = frozenset()
     marks: dict[int, GpuMark] | None = None
     #: Up to when energy and use are in the ledger, epoch seconds.

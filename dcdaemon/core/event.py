@@ -3,37 +3,51 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Self
 
 
 class EventKind(StrEnum):
-    """The kinds of events; docs/telemetry.md tells what each one means."""
+    """The kinds of events, each with what it means; docs/telemetry.md lists them."""
 
-    XID = "xid"
-    GPU_LOST = "gpu_lost"
-    GPU_FOUND = "gpu_found"
-    GPU_STALE = "gpu_stale"
-    DRIVER_SILENT = "driver_silent"
-    DRIVER_RELEASED = "driver_released"
-    DRIVER_RETURNED = "driver_returned"
-    CHILD_REPLACED = "child_replaced"
-    IMPLAUSIBLE_VALUE = "implausible_value"
-    COUNTER_RESET = "counter_reset"
-    RECOVERY_ACTION = "recovery_action"
-    UNREADABLE = "unreadable"
-    CLOCK_STEPPED = "clock_stepped"
-    DEVICE_GONE = "device_gone"
-    DEVICE_NEW = "device_new"
-    DEVICE_RENAMED = "device_renamed"
-    MOUNT_SILENT = "mount_silent"
-    MOUNT_ANSWERS = "mount_answers"
-    DRIVE_WARNING = "drive_warning"
-    LINK_DOWN = "link_down"
-    LINK_UP = "link_up"
-    LINK_FLAPPING = "link_flapping"
-    SWITCH_SILENT = "switch_silent"
-    SWITCH_ANSWERS = "switch_answers"
-    OBJECT_STORE_ERROR = "object_store_error"
-    SAMPLES_DROPPED = "samples_dropped"
+    XID = "xid", "The driver told an error of a GPU by its number; one row for each code."
+    GPU_LOST = "gpu_lost", "A GPU does not answer its driver any more: it fell off the bus, or needs a reset."
+    GPU_FOUND = "gpu_found", "A GPU that was lost answers again."
+    GPU_STALE = "gpu_stale", "One GPU hangs; its values were withdrawn, the others go on."
+    DRIVER_SILENT = "driver_silent", "The whole driver does not answer; the values of all GPUs were withdrawn."
+    DRIVER_RELEASED = "driver_released", "An operator let go of the driver so that it can be reloaded."
+    DRIVER_RETURNED = "driver_returned", "The driver is read again."
+    CHILD_REPLACED = "child_replaced", "The process that talks to the driver was replaced."
+    IMPLAUSIBLE_VALUE = "implausible_value", "A reading that nothing can mean was dropped."
+    COUNTER_RESET = "counter_reset", "A counter ran backwards and is counted anew from there."
+    COUNTER_STUCK = "counter_stuck", "A counter stands as high as it can and counts no more until it is cleared."
+    RECOVERY_ACTION = "recovery_action", "The driver asks for something to be done to a GPU, like a reset."
+    UNREADABLE = "unreadable", "A file or an answer held nonsense; the value is unknown."
+    COLLECTOR_FAILED = "collector_failed", "A collector of the host failed or hangs; the others go on without it."
+    CLOCK_STEPPED = "clock_stepped", "The time of the node was set forward or back."
+    DEVICE_GONE = "device_gone", "A device that was read until now is not there any more."
+    DEVICE_NEW = "device_new", "A device is there that was not there before."
+    DEVICE_RENAMED = "device_renamed", "A device goes by another name from here on."
+    MOUNT_SILENT = "mount_silent", "A mounted filesystem does not answer, like that of a dead NFS server."
+    MOUNT_ANSWERS = "mount_answers", "A filesystem that was silent answers again."
+    DRIVE_WARNING = "drive_warning", "A drive says of itself that it wears out or fails."
+    LINK_DOWN = "link_down", "A network link lost its carrier."
+    LINK_UP = "link_up", "A network link is up again."
+    LINK_FLAPPING = "link_flapping", "A network link comes and goes."
+    SWITCH_SILENT = "switch_silent", "A switch or another device does not answer SNMP."
+    SWITCH_ANSWERS = "switch_answers", "A device that was silent answers SNMP again."
+    OBJECT_STORE_ERROR = "object_store_error", "A probe of the object store failed."
+    OBJECT_STORE_ANSWERS = "object_store_answers", "The object store answers again."
+    SAMPLES_DROPPED = "samples_dropped", "The database was away for so long that the oldest samples had to go."
+    SCHEMA_CHANGED = "schema_changed", "Another version has migrated the database under the running daemon."
+
+    meaning: str
+
+    def __new__(cls, word: str, meaning: str = "") -> Self:
+        """Make a kind of its word and its meaning, as they stand above."""
+        kind = str.__new__(cls, word)
+        kind._value_ = word
+        kind.meaning = meaning
+        return kind
 
 
 @dataclass(frozen=True, slots=True)

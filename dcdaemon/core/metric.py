@@ -16,7 +16,7 @@ _METRIC = "metric"
 _UNITS = {
     "_bytes": ("_bytes", 1.0),
     "_ratio": ("_ratio", 1.0),
-    "_bps": ("_bits_per_second", 1.0),
+    "_bps": ("_bytes_per_second", 0.125),
     "_bytes_per_s": ("_bytes_per_second", 1.0),
     "_rpm": ("_rpm", 1.0),
     "_hz": ("_hertz", 1.0),

@@ -1,0 +1,1 @@
+"""What the kernel tells of the node, under node_exporter's names, for the boards that are made for it."""

@@ -72,13 +72,18 @@ class GpuDuty:
         if settle:
             self._may_book.set()
 
-    def book_due(self) -> None:
-        """Book when it is time, or when the reading after the end of a job is there; raise StoreUnavailable."""
+    def book_due(self) -> bool:
+        """Book when it is time, or when the reading after the end of a job is there, and tell whether it was.
+
+        Raise StoreUnavailable when it was time and the database could not take it.
+        """
         now_s = self._desk.clock.monotonic()
-        if self._may_book.is_set() or now_s - self._booked_s >= self._book_every_s:
-            self._may_book.clear()
-            self._booked_s = now_s
-            self.book()
+        if not self._may_book.is_set() and now_s - self._booked_s < self._book_every_s:
+            return False
+        self._may_book.clear()
+        self._booked_s = now_s
+        self.book()
+        return True
 
     def book(self) -> None:
         """Write what was metered into the ledger, in one transaction; what cannot be written waits."""

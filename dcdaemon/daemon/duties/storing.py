@@ -12,32 +12,41 @@ class StoringDuty:
 
     name = "storing"
 
-    def __init__(self, desk: Desk, book_due: Callable[[], None], flush_every_s: float, every_s: float = 1.0) -> None:
+    def __init__(self, desk: Desk, book_due: Callable[[], bool], flush_every_s: float, every_s: float = 1.0) -> None:
         self.every_s = every_s
         self._desk = desk
         self._flush_every_s = flush_every_s
         self._flushed_s = -flush_every_s
-        self._book_due = book_due
+        self._flush = False
+        self._works = (book_due, self._flush_events, self._flush_samples)
+        self._troubles: dict[Callable[[], bool], StoreUnavailable] = {}
 
     def tick(self) -> None:
-        """Write what is due; raise StoreUnavailable, after everything was tried, when something has to wait."""
-        works = [self._book_due]
+        """Write what is due; raise StoreUnavailable, after everything was tried, while something has to wait."""
         now_s = self._desk.clock.monotonic()
-        if now_s - self._flushed_s >= self._flush_every_s:
+        self._flush = now_s - self._flushed_s >= self._flush_every_s
+        if self._flush:
             self._flushed_s = now_s
-            works += [self._flush_events, self._desk.store.flush_samples]
-        trouble = [error for work in works if (error := _tried(work)) is not None]
-        if trouble:
-            raise trouble[0]
+        for work in self._works:
+            self._try(work)
+        if self._troubles:
+            raise next(iter(self._troubles.values()))
 
-    def _flush_events(self) -> None:
+    def _try(self, work: Callable[[], bool]) -> None:
+        """Do one work; what kept it from being done stands until it was done, not only at the ticks it was tried."""
+        try:
+            if work():
+                self._troubles.pop(work, None)
+        except StoreUnavailable as error:
+            self._troubles[work] = error
+
+    def _flush_events(self) -> bool:
         desk = self._desk
-        desk.board.events.flush(desk.store, holder_among(desk.book.holds(0.0, desk.clock.now())))
+        if self._flush:
+            desk.board.events.flush(desk.store, holder_among(desk.book.holds(0.0, desk.clock.now())))
+        return self._flush
 
-
-def _tried(work: Callable[[], None]) -> StoreUnavailable | None:
-    try:
-        work()
-    except StoreUnavailable as error:
-        return error
-    return None
+    def _flush_samples(self) -> bool:
+        if self._flush:
+            self._desk.store.flush_samples()
+        return self._flush

@@ -129,3 +129,17 @@ def test_the_use_of_a_job_is_booked_with_the_reading_after_its_end(node):
     node.gpus.noted(job.mark_ended(JobState.SUCCEEDED, node.scene.clock.now(), exit_code=0))
     node.live(1)
     assert node.scene.desk.board.booked_until == node.scene.clock.now()
+
+
+def test_trouble_is_told_until_the_work_is_done_and_not_only_when_it_is_tried(node):
+    node.live(10)
+    node.store.away = True
+    node.live(6)  # by now everything was tried once
+    before = node.troubles
+    node.live(10)
+    assert node.troubles - before == 10
+    node.store.away = False
+    node.live(6)
+    before = node.troubles
+    node.live(10)
+    assert node.troubles == before

@@ -33,12 +33,14 @@ MAY_IMPORT: dict[str, set[str]] = {
         "core", "config", "scheduler", "anomalies", "energy", "telemetry",
         "store", "runner", "engines", "fakes", "control", "api",
     },
+    # beside the daemon: the same decisions in virtual time
+    "simulator": {"core", "scheduler"},
     # roof: the commands
-    "cli": {"core", "config", "client", "daemon", "grafana"},
+    "cli": {"core", "config", "client", "daemon", "grafana", "simulator"},
 }  # fmt: skip
 
 #: The commands load these only when they need them: `dcd ps` has to start quickly.
-ONLY_INSIDE_FUNCTIONS_OF_CLI = {"daemon", "grafana"}
+ONLY_INSIDE_FUNCTIONS_OF_CLI = {"daemon", "grafana", "simulator"}
 
 #: Each outside library has one home. torch runs inside jobs, never inside the daemon.
 HOME_OF: dict[str, str] = {
@@ -63,8 +65,8 @@ HOME_OF: dict[str, str] = {
 PURE_ROOMS = {"core", "scheduler", "anomalies", "energy"}
 NOT_IN_PURE_ROOMS = {"time", "random", "os", "subprocess", "socket", "threading", "asyncio", "logging"}
 
-#: These run where nothing of ours, or nothing but Python, may be loaded.
-STDLIB_ONLY = ("job.py", "runner/shim.py", "runner/forkserver.py")
+#: These run where nothing of ours, or nothing but Python, may be loaded: beside jobs, and as root.
+STDLIB_ONLY = ("job.py", "runner/shim.py", "runner/forkserver.py", "telemetry/sensors.py")
 
 
 def sources() -> list[Path]:

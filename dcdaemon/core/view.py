@@ -34,7 +34,10 @@ class NodeView:
 
 @dataclass(frozen=True, slots=True)
 class RunningJob:
-    """A job that holds resources; `ends_at` is its latest end (start + limit + grace), None when endless."""
+    """A job that holds resources; `ends_at` is its latest end (start + limit + grace), None when endless.
+
+    A gang over several nodes has one of these a node.
+    """
 
     id: int
     node: str

@@ -1,11 +1,12 @@
 """What is free on each node while one pass hands it out."""
 
 import math
+from bisect import insort
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from dcdaemon.core.view import ClusterView, NodeView, RunningJob
-from dcdaemon.scheduler.shape import NOTHING, Lack, Shape, missing
+from dcdaemon.scheduler.shape import Lack, Shape, missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,10 @@ class Hold:
 
 @dataclass(slots=True, eq=False)
 class NodeSpace:
-    """One node in one pass: `usable` are its GPUs that are not blocked, `free` those of them nobody holds."""
+    """One node in one pass: `usable` are its GPUs that are not blocked, `free` those of them nobody holds.
+
+    `holds` are in the order of their ends.
+    """
 
     name: str
     position: int
@@ -47,14 +51,30 @@ class NodeSpace:
 
     def can_hold(self, shape: Shape) -> bool:
         """Say whether the shape would fit if nothing ran here; blocked GPUs do not count."""
-        return missing(shape, len(self.usable), self.cpus_total, self.mem_total_bytes) == NOTHING
+        return (
+            len(self.usable) >= shape.gpus
+            and (self.cpus_total >= shape.cpus or not shape.cpus)
+            and (self.mem_total_bytes >= shape.mem_bytes or not shape.mem_bytes)
+        )
 
     def take(self, hold: Hold) -> None:
         """Give these resources to a job."""
-        self.holds.append(hold)
+        insort(self.holds, hold, key=_ends_at)
         self.free = [gpu for gpu in self.free if gpu not in hold.gpus]
         self.cpus -= hold.cpus
         self.mem_bytes -= hold.mem_bytes
+
+    def give_back(self, job_id: int) -> None:
+        """Free what a job holds here; raises StopIteration when it holds nothing."""
+        place = next(place for place, hold in enumerate(self.holds) if hold.job_id == job_id)
+        hold = self.holds.pop(place)
+        self.free = sorted((*self.free, *hold.gpus))
+        self.cpus += hold.cpus
+        self.mem_bytes += hold.mem_bytes
+
+
+def _ends_at(hold: Hold) -> float:
+    return hold.ends_at
 
 
 def spaces_of(view: ClusterView) -> list[NodeSpace]:

@@ -1,0 +1,1 @@
+"""Plays recorded jobs through the scheduler in virtual time, to compare policies and machines."""

@@ -1,0 +1,54 @@
+"""The policies that can be compared, by name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import Enum
+
+from dcdaemon.core.errors import BadInput
+from dcdaemon.scheduler.policy import Policy
+from dcdaemon.simulator.workload import RecordedJob
+
+
+class Knows(Enum):
+    """What the scheduler is told about how long a job will run."""
+
+    ESTIMATE = "the estimate"
+    LIMIT = "the user's limit"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A policy under its name, and what it is told of each job's length."""
+
+    name: str
+    policy: Policy
+    knows: Knows
+
+    def limit_of(self, job: RecordedJob, estimate_s: float) -> float | None:
+        """Return the time limit that plan() sees, None for none."""
+        return estimate_s if self.knows is Knows.ESTIMATE else job.limit_s
+
+
+#: In the order in which they are compared when nothing else is said.
+CHOICES = {
+    choice.name: choice
+    for choice in (
+        # First in, first out: nobody passes the first one that does not fit.
+        Choice("fifo", Policy(backfill=False, gangs=True), Knows.LIMIT),
+        # EASY: the first one has a reservation, and others pass it where they cannot delay it.
+        Choice("easy", Policy(gangs=True), Knows.ESTIMATE),
+        # What the daemon does with the jobs as they came: limits only where users gave them.
+        Choice("default", Policy(gangs=True), Knows.LIMIT),
+    )
+}
+
+
+def chosen(names: Sequence[str]) -> list[Choice]:
+    """Return the policies of these names, each once; raises BadInput with the nearest name for a wrong one."""
+    for name in names:
+        if name not in CHOICES:
+            near = get_close_matches(name, CHOICES, n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else ""
+            raise BadInput(f"there is no policy {name!r}{meant}", f"choose from {', '.join(CHOICES)}")
+    return [CHOICES[name] for name in dict.fromkeys(names)]

@@ -1,0 +1,137 @@
+"""One recording under one policy: submits and ends in virtual time, and plan() after each of them."""
+
+import heapq
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dcdaemon.core.plan import Start
+from dcdaemon.core.view import QueuedJob
+from dcdaemon.scheduler.cycle import plan_on
+from dcdaemon.scheduler.queue import QueueIndex
+from dcdaemon.scheduler.space import NodeSpace, spaces_of
+from dcdaemon.simulator.choices import Choice
+from dcdaemon.simulator.cluster import Cluster
+from dcdaemon.simulator.meter import Meter
+from dcdaemon.simulator.workload import RecordedJob
+
+#: Called with each start as it happens; tests look on with it.
+Witness = Callable[[float, Start], None]
+#: Called with how many jobs have started since the last call.
+Progress = Callable[[int], None]
+_PROGRESS_EVERY = 500
+_PRIORITY = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """When each job started, in the order of submits, and what the machine did."""
+
+    jobs: Sequence[RecordedJob]
+    starts_s: Sequence[float]
+    cluster: Cluster
+    busy_gpu_s: float
+    stranded_gpu_s: float
+    makespan_s: float
+    preemptions: int = 0
+
+
+def play(
+    jobs: Sequence[RecordedJob],
+    estimates_s: Sequence[float],
+    cluster: Cluster,
+    choice: Choice,
+    progress: Progress | None = None,
+    witness: Witness | None = None,
+) -> Outcome:
+    """Return what happens to the jobs, of which each must fit on the empty cluster; they come in order of submit."""
+    stage = _Stage(jobs, estimates_s, cluster, choice, witness)
+    told = 0
+    while (now := stage.next_event()) < math.inf:
+        stage.meter.pass_to(now)
+        stage.end_jobs(now)
+        stage.submit_jobs(now)
+        stage.start_jobs(now)
+        if progress is not None and stage.started - told >= _PROGRESS_EVERY:
+            progress(stage.started - told)
+            told = stage.started
+    if stage.started < len(jobs):
+        raise RuntimeError(f"{len(jobs) - stage.started} jobs wait and nothing is going to happen")
+    if progress is not None:
+        progress(stage.started - told)
+    meter = stage.meter
+    return Outcome(
+        jobs, stage.starts_s, cluster, meter.busy_gpu_s, meter.stranded_gpu_s, makespan_s=meter.at - meter.began
+    )
+
+
+class _Stage:
+    """The cluster, the queue and the clock of one play; the spaces on the nodes are kept from pass to pass."""
+
+    def __init__(
+        self,
+        jobs: Sequence[RecordedJob],
+        estimates_s: Sequence[float],
+        cluster: Cluster,
+        choice: Choice,
+        witness: Witness | None,
+    ) -> None:
+        self.started = 0
+        self.starts_s = [math.nan] * len(jobs)
+        self.meter = Meter(cluster.gpus, jobs[0].submit_s if jobs else 0.0)
+        self._jobs = jobs
+        self._estimates_s = estimates_s
+        self._choice = choice
+        self._witness = witness
+        self._submitted = 0
+        self._queue = QueueIndex()
+        self._ends: list[tuple[float, int]] = []
+        self._spaces = spaces_of(cluster.view())
+        self._space_of = {space.name: space for space in self._spaces}
+        #: What each running job holds: its nodes, and how many GPUs of them all.
+        self._held: dict[int, tuple[list[NodeSpace], int]] = {}
+
+    def next_event(self) -> float:
+        """Return when the next job comes or ends, infinity when none does."""
+        submit_s = self._jobs[self._submitted].submit_s if self._submitted < len(self._jobs) else math.inf
+        return min(submit_s, self._ends[0][0]) if self._ends else submit_s
+
+    def end_jobs(self, now: float) -> None:
+        """End every job whose time has come."""
+        while self._ends and self._ends[0][0] <= now:
+            number = heapq.heappop(self._ends)[1]
+            nodes, taken = self._held.pop(number)
+            for node in nodes:
+                node.give_back(number)
+            self.meter.end(taken)
+
+    def submit_jobs(self, now: float) -> None:
+        """Queue every job that has come."""
+        while self._submitted < len(self._jobs) and self._jobs[self._submitted].submit_s <= now:
+            number = self._submitted
+            job = self._jobs[number]
+            limit_s = self._choice.limit_of(job, self._estimates_s[number])
+            self._queue.add(QueuedJob(number, number, _PRIORITY, job.gpus, 0, 0, limit_s))
+            self.meter.wait(job.gpus)
+            self._submitted += 1
+
+    def start_jobs(self, now: float) -> None:
+        """Ask plan() and do what it says; it has taken the GPUs of what it starts already."""
+        if not len(self._queue):
+            return
+        for start in plan_on(self._spaces, self._queue, self._choice.policy, now).starts:
+            self._start(start, now)
+
+    def _start(self, start: Start, now: float) -> None:
+        number = start.job_id
+        self._queue.remove(number)
+        job = self._jobs[number]
+        taken = len(start.gpus) + sum(len(part.gpus) for part in start.also)
+        nodes = [self._space_of[start.node], *(self._space_of[part.node] for part in start.also)]
+        self._held[number] = (nodes, taken)
+        self.starts_s[number] = now
+        self.started += 1
+        self.meter.start(job.gpus, taken)
+        heapq.heappush(self._ends, (now + job.duration_s, number))
+        if self._witness is not None:
+            self._witness(now, start)

@@ -86,6 +86,13 @@ class ChangeBody(_Strict):
     grace_s: float | None = Field(default=None, ge=0, le=86400)
 
 
+class ReleaseBody(_Strict):
+    """For how long the driver is let go of, 0 to take it back; `force` even while jobs hold GPUs."""
+
+    for_s: float = Field(ge=0, le=86400)
+    force: bool = False
+
+
 class DrainBody(_Strict):
     """Why a GPU is taken out."""
 

@@ -1,16 +1,19 @@
-"""GPUs over HTTP: each with its job or its foreign processes, and the operator's drain."""
+"""GPUs over HTTP: each with its values, its job or its foreign processes, and the operator's drain and release."""
 
 from fastapi import APIRouter
 
-from dcdaemon.api.bodies import DrainBody
-from dcdaemon.api.documents import SCHEMA, Document
+from dcdaemon.api.bodies import DrainBody, ReleaseBody
+from dcdaemon.api.documents import SCHEMA, Document, iso
 from dcdaemon.api.identity import ActorOf, DeskOf
 from dcdaemon.control.desk import Desk
 from dcdaemon.control.drain import drain, undrain
 from dcdaemon.control.gpu_state import health
-from dcdaemon.core.gpu import GpuInfo
+from dcdaemon.control.newest import device
+from dcdaemon.control.release import release_driver
+from dcdaemon.core.gpu import GpuInfo, GpuProcess
 from dcdaemon.core.job import Job
-from dcdaemon.core.samples import GpuReading, GpuSample
+from dcdaemon.core.metric import metrics_of
+from dcdaemon.core.samples import CLOCK_EVENT_BITS, GpuReading, GpuSample, MigSample
 from dcdaemon.core.view import GpuBlock, GpuSlot
 
 router = APIRouter(prefix="/v1", tags=["gpus"])
@@ -34,35 +37,50 @@ def get_gpus(desk: DeskOf, _: ActorOf) -> Document:
         gpus.append({**document, "energy_j": None if booked is None else booked / 1000})
     return {
         "schema": SCHEMA, "node": desk.node, "driver_version": reading.driver_version,
-        "driver_error": reading.driver_error, "simulated": desk.gpus_simulated, "gpus": gpus,
+        "driver_error": reading.driver_error, "released_until": iso(reading.released_until),
+        "simulated": desk.gpus_simulated, "gpus": gpus,
     }  # fmt: skip
 
 
 def gpu_document(
     desk: Desk, gpu: GpuInfo, reading: GpuReading, sample: GpuSample | None, slot: GpuSlot | None, job: Job | None
 ) -> Document:
-    """Return one GPU; values of a missing or withdrawn sample are null."""
+    """Return one GPU with every metric under its own name; values of a missing or withdrawn sample are null."""
     value = sample or GpuSample(at=0.0, monotonic_s=0.0, gpu=gpu.index)
+    now_s = desk.clock.monotonic()
+    reasons = value.clock_event_reasons
     return {
-        "index": gpu.index, "uuid": gpu.uuid, "name": gpu.name, "mem_total_bytes": gpu.mem_total_bytes,
-        "mem_used_bytes": value.mem_used_bytes, "util_ratio": value.util_ratio, "power_w": value.power_w,
-        "power_limit_w": value.power_limit_w or gpu.power_limit_w, "temp_c": value.temp_c,
-        "sm_clock_hz": value.sm_clock_hz,
-        "sample_age_s": None if sample is None else round(max(desk.clock.now() - sample.at, 0.0), 3),
+        "index": gpu.index, "uuid": gpu.uuid, "name": gpu.name, "pci_bus_id": gpu.pci_bus_id,
+        **{metric.attribute: getattr(value, metric.attribute) for metric in metrics_of(GpuSample)},
+        "mem_total_bytes": gpu.mem_total_bytes, "power_limit_w": value.power_limit_w or gpu.power_limit_w,
+        "clock_events": None if reasons is None else [name for bit, name in CLOCK_EVENT_BITS.items() if bit & reasons],
+        "sample_age_s": None if sample is None else round(max(now_s - sample.monotonic_s, 0.0), 3),
         "health": health(gpu.index, reading).value, "state": _state(slot, job),
         "blocked_detail": slot.blocked_detail if slot is not None and slot.blocked else None,
         "drained_reason": slot.blocked_detail if slot is not None and slot.blocked is GpuBlock.DRAINED else None,
         "job": None if job is None else {"id": job.id, "name": job.spec.name, "user": job.spec.user},
-        "processes": [
-            {
-                "pid": process.pid, "user": process.user, "command": process.command,
-                "age_s": None if process.age_s is None else round(process.age_s, 1),
-                "mem_used_bytes": process.mem_used_bytes, "job_id": process.job_id,
-            }
-            for process in value.processes or ()
-        ],
+        "processes": [_process(process) for process in value.processes or ()],
+        "migs": [_mig(desk, mig, now_s) for mig in reading.migs if mig.gpu == gpu.index],
         "simulated": gpu.simulated,
     }  # fmt: skip
+
+
+def _process(process: GpuProcess) -> Document:
+    return {
+        "pid": process.pid, "user": process.user, "command": process.command,
+        "age_s": None if process.age_s is None else round(process.age_s, 1),
+        "mem_used_bytes": process.mem_used_bytes, "sm_util_ratio": process.sm_util_ratio,
+        "instance": process.instance, "job_id": process.job_id,
+    }  # fmt: skip
+
+
+def _mig(desk: Desk, mig: MigSample, now_s: float) -> Document:
+    age_s = desk.board.newest.age_s(device(mig), now_s)
+    return {
+        "instance": mig.instance,
+        **{metric.attribute: getattr(mig, metric.attribute) for metric in metrics_of(MigSample)},
+        "sample_age_s": None if age_s is None else round(age_s, 3),
+    }
 
 
 def _state(slot: GpuSlot | None, job: Job | None) -> str:
@@ -84,4 +102,11 @@ def drain_gpu(index: int, body: DrainBody, desk: DeskOf, actor: ActorOf) -> Docu
 def undrain_gpu(index: int, desk: DeskOf, actor: ActorOf) -> Document:
     """Give a GPU back."""
     undrain(desk, actor, index)
+    return get_gpus(desk, actor)
+
+
+@router.post("/gpus/release")
+def release_gpus(body: ReleaseBody, desk: DeskOf, actor: ActorOf) -> Document:
+    """Let go of the driver so that it can be loaded anew, for `for_s` seconds; 0 takes it back."""
+    release_driver(desk, actor, body.for_s, force=body.force)
     return get_gpus(desk, actor)

@@ -41,11 +41,11 @@ def _verbs() -> Iterator[str]:
             heading = group
             yield f"## {group}\n"
         command = dcd.get_command(context, name)
+        if isinstance(command, Verb):
+            yield from _verb(f"dcd {name}", command)
         if isinstance(command, click.Group):
             for part in command.commands.values():
                 yield from _verb(f"dcd {name} {part.name}", part)
-        elif command is not None:
-            yield from _verb(f"dcd {name}", command)
 
 
 def _verb(path: str, command: click.Command) -> Iterator[str]:

@@ -9,7 +9,7 @@ from dcdaemon.control.reports import ReportReader
 from dcdaemon.core.errors import Forbidden, Refused
 from dcdaemon.core.gpu import GpuInfo
 from dcdaemon.core.job import Job
-from dcdaemon.core.ports import Actor, Clock, Engine, EnvKeeper, JobChange, Store
+from dcdaemon.core.ports import Actor, Clock, Engine, EnvKeeper, GpuSource, JobChange, Store
 from dcdaemon.scheduler.policy import Policy
 
 
@@ -42,6 +42,8 @@ class Desk:
     #: Told of every job that changed, after the change is durable.
     listeners: list[Callable[[Job], None]] = field(default_factory=list)
     gpus: tuple[GpuInfo, ...] = ()
+    #: Where the GPUs are read, to have the driver let go of.
+    source: GpuSource | None = None
 
     @property
     def gpus_simulated(self) -> bool:

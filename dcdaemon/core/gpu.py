@@ -29,7 +29,10 @@ class GpuInfo:
 
 @dataclass(frozen=True, slots=True)
 class GpuProcess:
-    """A process that holds a GPU; `job_id` is None for a foreign one."""
+    """A process that holds a GPU; `job_id` is None for a foreign one.
+
+    `sm_util_ratio` is its share of the SMs' time since the list before, `instance` the MIG instance it is in.
+    """
 
     pid: int
     mem_used_bytes: int | None
@@ -37,3 +40,5 @@ class GpuProcess:
     command: str | None = None
     age_s: float | None = None
     job_id: int | None = None
+    sm_util_ratio: float | None = None
+    instance: str | None = None

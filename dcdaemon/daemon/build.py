@@ -5,12 +5,13 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from dcdaemon import __version__
 from dcdaemon.anomalies.picture import Thresholds
 from dcdaemon.api.changes import Changes
+from dcdaemon.api.metrics.server import MetricsServer
 from dcdaemon.api.server import ApiServer, tcp_socket, unix_socket
 from dcdaemon.config.load import Loaded
 from dcdaemon.config.model import Config
@@ -18,16 +19,24 @@ from dcdaemon.control.board import Board, DaemonFacts
 from dcdaemon.control.book import Book
 from dcdaemon.control.daily import daily_report
 from dcdaemon.control.desk import Desk, Rules
+from dcdaemon.control.event_book import EventBook
 from dcdaemon.control.finish import load
+from dcdaemon.control.newest import Newest
 from dcdaemon.control.reports import ReportReader
+from dcdaemon.core.collector import CollectorReport
 from dcdaemon.core.errors import BadConfig, DcdError, StoreUnavailable
+from dcdaemon.core.event import Tell
+from dcdaemon.core.exposed import Exposed
 from dcdaemon.core.ports import Clock, GpuSource, Store
+from dcdaemon.core.roles import SWEEP_S, Role
+from dcdaemon.core.samples import GpuSample, MigSample, ObjectStoreSample, SwitchPortSample, SwitchSample
 from dcdaemon.core.view import NodeView
 from dcdaemon.daemon.clock import SystemClock
 from dcdaemon.daemon.conductor import Conductor
 from dcdaemon.daemon.duties.gpus import GpuDuty
 from dcdaemon.daemon.duties.host import HostDuty
 from dcdaemon.daemon.duties.reports import ReportDuty
+from dcdaemon.daemon.duties.storing import StoringDuty
 from dcdaemon.daemon.duties.watch import WatchDuty
 from dcdaemon.daemon.duties.watchdog import WatchdogDuty
 from dcdaemon.daemon.lifecycle import Stop
@@ -39,14 +48,15 @@ from dcdaemon.daemon.tokens import ensure_token
 from dcdaemon.engines.local import LocalEngine
 from dcdaemon.runner.envs import EnvFiles
 from dcdaemon.scheduler.policy import Policy
+from dcdaemon.telemetry.collecting import Collector
 from dcdaemon.telemetry.host import LinuxHost
+from dcdaemon.telemetry.no_gpus import NoGpus
 
 log = logging.getLogger(__name__)
 
 _BOOK_EVERY_S = 5.0
 #: How long the environment of an ended job is kept, so that it can be requeued.
 _ENVS_KEPT_S = 30 * 86400.0
-_HOST_EVERY_S = 5.0
 _LOOK_EVERY_S = 5.0
 #: How long the start waits for a slow driver; a submit before the GPUs are known would be refused.
 _KNOWN_WITHIN_S = 10.0
@@ -62,24 +72,28 @@ class Daemon:
         clock = SystemClock()
         state_dir = Path(config.daemon.state_dir)
         self._lock = lock_state_dir(state_dir)
-        self.store = make_store(config)
+        events = EventBook()
+        self.store = make_store(config, events.tell)
         self.conductor = Conductor(stop.failed)
         self.engine = LocalEngine(state_dir, self.conductor.ended)
         self.envs = EnvFiles(state_dir / "env")
         facts = make_facts(loaded, clock, simulated=gpus_simulated > 0)
         book = Book(NodeView(config.node.name, *capacity(config)))
-        self.source = make_gpu_source(config, gpus_simulated, book, self.engine, clock)
         self.desk = Desk(
             node=config.node.name, store=self.store, engine=self.engine, envs=self.envs, book=book,
-            board=Board(facts, foreign_ok=frozenset(config.gpus.foreign_ok)), clock=clock,
+            board=Board(facts, foreign_ok=frozenset(config.gpus.foreign_ok), newest=make_newest(config), events=events),
+            clock=clock,
             policy=Policy(backfill=config.scheduler.backfill, default_limit_s=config.scheduler.default_limit_s),
             rules=make_rules(config),
             reports=ReportReader(self.engine, self.store), wake=self.conductor.wake,
         )  # fmt: skip
+        self.source = self.desk.source = make_gpu_source(config, gpus_simulated, self.desk, self.engine)
+        self.host = make_host(config, self.desk.board.events.tell, clock)
         self.changes = Changes()
         self.ticker = Ticker(stop.failed)
         self.calendar = make_calendar(config, self.desk, self.envs)
         self.api: ApiServer | None = None
+        self.metrics: MetricsServer | None = None
         self._door: Path | None = None
         self._add_duties(simulated=gpus_simulated > 0)
 
@@ -87,16 +101,19 @@ class Daemon:
         config, desk = self.config, self.desk
         gpus = GpuDuty(desk, self.source, config.gpus.poll_interval_s, _BOOK_EVERY_S, config.anomalies.idle_after_s)
         look_every_s = min(_LOOK_EVERY_S, config.anomalies.idle_after_s / 4)
-        watch = WatchDuty(desk, gpus, thresholds(config), look_every_s, expected_driver=not simulated)
+        expected = not simulated and Role.COMPUTE in config.node.roles
+        watch = WatchDuty(desk, gpus, thresholds(config), look_every_s, expected_driver=expected)
         alive: Callable[[], bool] = lambda: self.api is not None and self.api.alive  # noqa: E731  one expression
         watchdog = WatchdogDuty(desk, self.ticker, self.conductor, alive)
         desk.listeners += [self.changes, gpus.noted, watch.noted]
         self.gpus, self.watch = gpus, watch
-        for duty in (gpus, HostDuty(desk, LinuxHost(), _HOST_EVERY_S), ReportDuty(desk), watch, watchdog):
+        storing = StoringDuty(desk, gpus.book_due, SWEEP_S)
+        for duty in (gpus, HostDuty(desk, self.host, SWEEP_S), storing, ReportDuty(desk), watch, watchdog):
             self.ticker.add(duty)
 
     def start(self) -> None:
         """Take over what lives, then open the door: nobody is answered before the queue is known."""
+        self.metrics = make_metrics(self.config, self.desk, self.ticker, self._stop)
         sockets = make_sockets(self.config, self.store)
         self._door = Path(self.config.daemon.socket)
         self.engine.open()
@@ -110,9 +127,13 @@ class Daemon:
         self.calendar.start()
         self.api = ApiServer(self.desk, self.changes, __version__, sockets, self._stop.failed)
         self.api.start()
+        if self.metrics is not None:
+            self.metrics.start()
 
     def close(self) -> None:
         """Close the door, stop deciding, write what is buffered, let go of the driver; jobs go on."""
+        if self.metrics is not None:
+            self.metrics.stop()
         if self.api is not None:
             self.api.stop()
         self.conductor.stop()
@@ -121,6 +142,7 @@ class Daemon:
         for last in (self.gpus.book, self.watch.tick):
             with contextlib.suppress(DcdError):
                 last()
+        self.host.close()
         self.source.close()
         self.engine.close()
         self.store.close()
@@ -129,25 +151,69 @@ class Daemon:
         os.close(self._lock)
 
 
-def make_store(config: Config) -> Store:
+def make_store(config: Config, tell: Tell) -> Store:
     """Open the database, migrated to the newest schema."""
     from dcdaemon.store.retention import Retention  # noqa: PLC0415
     from dcdaemon.store.sql_store import open_store  # noqa: PLC0415
 
     kept = config.storage
     retention = Retention(kept.raw_retention_s, kept.minute_retention_s, kept.hour_retention_s)
-    return open_store(kept.url, config.node.name, retention)
+    return open_store(kept.url, config.node.name, retention, tell=tell)
 
 
-def make_gpu_source(config: Config, simulated: int, book: Book, engine: LocalEngine, clock: Clock) -> GpuSource:
+def make_gpu_source(config: Config, simulated: int, desk: Desk, engine: LocalEngine) -> GpuSource:
     """Return simulated GPUs where someone asked for them, else the driver's."""
     if simulated:
         from dcdaemon.fakes.gpus import SimulatedGpus  # noqa: PLC0415
 
-        return SimulatedGpus(simulated, JobLoads(book, engine), clock, config.gpus.poll_interval_s)
+        return SimulatedGpus(simulated, JobLoads(desk.book, engine), desk.clock, config.gpus.poll_interval_s)
+    if Role.COMPUTE not in config.node.roles:
+        return NoGpus()
     from dcdaemon.telemetry.gpu_source import NvmlSource  # noqa: PLC0415
+    from dcdaemon.telemetry.kernel_log import COMMAND  # noqa: PLC0415
 
-    return NvmlSource(config.gpus.poll_interval_s, config.gpus.driver_deadline_s)
+    def report(news: CollectorReport) -> None:
+        desk.board.collectors[news.name] = news
+
+    return NvmlSource(
+        config.gpus.poll_interval_s, config.gpus.driver_deadline_s, tell=desk.board.events.tell, journal=COMMAND,
+        report=report,
+    )  # fmt: skip
+
+
+def make_host(config: Config, tell: Tell, clock: Clock) -> LinuxHost:
+    """Return the collectors of the node's own hardware, those of its roles that are there or configured."""
+    extra: dict[str, Collector] = {}
+    switches = make_switches(config, tell)
+    if switches is not None:
+        extra["snmp"] = switches
+    object_store = make_object_store(config, tell)
+    if object_store is not None:
+        extra["object_store"] = object_store
+    return LinuxHost(tell=tell, roles=config.node.roles, extra=extra, clock=clock)
+
+
+def make_switches(config: Config, tell: Tell) -> Collector | None:
+    """Return the collector of switches, None where no device is configured."""
+    if not config.snmp.devices:
+        return None
+    from dcdaemon.telemetry.snmp import Device, Switches  # noqa: PLC0415
+
+    community = config.snmp.community_file
+    devices = [Device(*device) for device in config.snmp.devices]
+    return Switches(devices, Path(community) if community else None, config.snmp.interval_s, tell)
+
+
+def make_object_store(config: Config, tell: Tell) -> Collector | None:
+    """Return the probe of the object store, None where none is configured."""
+    store = config.object_store
+    if not store.endpoint:
+        return None
+    from dcdaemon.telemetry.object_store import ObjectStoreProbe  # noqa: PLC0415
+    from dcdaemon.telemetry.s3 import Bucket  # noqa: PLC0415
+
+    bucket = Bucket(store.endpoint, store.bucket, store.region, store.access_key, Path(store.secret_file))
+    return ObjectStoreProbe(bucket, tell, every_s=store.interval_s, most_pages=store.list_pages)
 
 
 def make_facts(loaded: Loaded, clock: Clock, *, simulated: bool) -> DaemonFacts:
@@ -155,9 +221,18 @@ def make_facts(loaded: Loaded, clock: Clock, *, simulated: bool) -> DaemonFacts:
     energy = loaded.config.energy
     return DaemonFacts(
         version=__version__, pid=os.getpid(), uid=os.geteuid(), started_at=clock.now(), engine=LocalEngine.name,
-        simulated=simulated, config_warnings=loaded.warnings, price_per_kwh=energy.price_per_kwh,
-        currency=energy.currency, carbon_g_per_kwh=energy.carbon_g_per_kwh,
+        simulated=simulated, config_warnings=loaded.warnings, roles=loaded.config.node.roles,
+        price_per_kwh=energy.price_per_kwh, currency=energy.currency, carbon_g_per_kwh=energy.carbon_g_per_kwh,
     )  # fmt: skip
+
+
+def make_newest(config: Config) -> Newest:
+    """Return where the newest samples are kept, told of what is read more rarely than the table of metrics says."""
+    every_s = config.gpus.poll_interval_s
+    asked_s = config.snmp.interval_s
+    kinds = {GpuSample.KIND: every_s, MigSample.KIND: every_s}
+    kinds[ObjectStoreSample.KIND] = config.object_store.interval_s
+    return Newest(kinds | {SwitchSample.KIND: asked_s, SwitchPortSample.KIND: asked_s})
 
 
 def make_rules(config: Config) -> Rules:
@@ -227,6 +302,23 @@ def make_sockets(config: Config, store: Store) -> list[socket.socket]:
         token = ensure_token(Path(config.daemon.state_dir) / "api-token", store, SystemClock().now())
         log.info("TCP takes the token in %s", token, extra={"action": "token_file"})
     return sockets
+
+
+def make_metrics(config: Config, desk: Desk, ticker: Ticker, stop: Stop) -> MetricsServer | None:
+    """Bind the listener for Prometheus and make its pages; None where it is off."""
+    if not config.metrics.listen:
+        return None
+    from dcdaemon.api.metrics.pages import make_pages  # noqa: PLC0415  off by default
+
+    node: Callable[[], Iterable[Exposed]] | None = None
+    if config.metrics.node:
+        from dcdaemon.telemetry.node_names.reader import NodeNames  # noqa: PLC0415  as above
+
+        node = NodeNames()
+    listener = tcp_socket(config.metrics.listen, "[metrics] listen")
+    pages = make_pages(desk, ticker.reports, dcgm=config.metrics.dcgm, node=node)
+    log.info("scrapes are answered at %s", config.metrics.listen, extra={"action": "metrics_open"})
+    return MetricsServer(pages, listener, stop.failed)
 
 
 def refuse_simulation(simulated: int) -> None:

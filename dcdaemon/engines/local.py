@@ -12,7 +12,7 @@ from dcdaemon.engines.report_line import report_of
 from dcdaemon.runner import records
 from dcdaemon.runner.launch import Launcher
 from dcdaemon.runner.logs import open_log
-from dcdaemon.runner.processes import parents
+from dcdaemon.runner.processes import job_of_unit, parents
 from dcdaemon.runner.records import LaunchSpec
 from dcdaemon.runner.reports import read_reports
 
@@ -70,13 +70,16 @@ class LocalEngine:
         return self._launcher.pids(job.id, job.attempt)
 
     def owners(self, pids: Iterable[int], jobs: Iterable[Job]) -> dict[int, int]:
-        """Map each process below a job's shim to the job; only those not found so cost a look at whole jobs."""
+        """Map each process below a job's shim, or in its unit, to the job; any other costs a look at whole jobs."""
         jobs = list(jobs)
+        ids = {job.id for job in jobs}
         job_of_shim = {job.pid: job.id for job in jobs if job.pid is not None}
         found: dict[int, int] = {}
         unknown: list[int] = []
         for pid in pids:
             owner = next((job_of_shim[parent] for parent in parents(pid) if parent in job_of_shim), None)
+            unit = job_of_unit(pid) if owner is None else None
+            owner = unit if unit in ids else owner
             if owner is None:
                 unknown.append(pid)
             else:

@@ -27,6 +27,11 @@ _THERMAL_TAU_S = 30.0
 _UTIL_GAIN = 3.0
 _SM_CLOCK_IDLE_HZ, _SM_CLOCK_BUSY_HZ = 345_000_000, 1_980_000_000
 _MEM_CLOCK_HZ = 2_619_000_000
+_IDLE_BELOW = 0.01
+#: How busy the units are, for a utilisation of 1.
+_SM_ACTIVE, _SM_OCCUPANCY, _TENSOR_ACTIVE, _DRAM_ACTIVE = 0.9, 0.5, 0.55, 0.6
+_CLOCKS_DOWN_IDLE = 0x1
+_RELEASED = "the driver is released (dcd gpus release --end takes it back)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,7 @@ class SimulatedGpus:
         self._states = [GpuState()] * count
         self._read_s = clock.monotonic()
         self._reading: GpuReading | None = None
+        self._released: tuple[float, float] | None = None
 
     def start(self) -> None:
         """Begin now, with cool and idle GPUs."""
@@ -109,10 +115,17 @@ class SimulatedGpus:
         """Return how the GPUs stand after the load of the time since the last reading."""
         now_s = self._clock.monotonic()
         elapsed_s = now_s - self._read_s
+        released = self._released
+        if released is not None and now_s < released[0]:
+            return GpuReading(self._infos, (), driver_error=_RELEASED, released_until=released[1])
         if self._reading is None or elapsed_s >= self._interval_s / 2:
             self._reading = self._advance(max(0.0, elapsed_s), now_s)
             self._read_s = now_s
         return self._reading
+
+    def release(self, for_s: float) -> None:
+        """Tell nothing for so long, as if the driver were gone; 0 ends it."""
+        self._released = (self._clock.monotonic() + for_s, self._clock.now() + for_s) if for_s > 0 else None
 
     def close(self) -> None:
         """Do nothing: there is no driver to let go of."""
@@ -142,6 +155,7 @@ def _info(index: int) -> GpuInfo:
 
 def _sample(gpu: int, state: GpuState, load: GpuLoad, at: float, now_s: float) -> GpuSample:
     util_ratio = utilisation(load.cpu_share)
+    idle = util_ratio <= _IDLE_BELOW
     held_bytes = _MEM_CONTEXT_BYTES * bool(load.pids) + _MEM_PER_RSS * load.rss_bytes
     held_bytes = min(held_bytes, _MEM_TOTAL_BYTES - _MEM_BASE_BYTES)
     return GpuSample(
@@ -152,11 +166,20 @@ def _sample(gpu: int, state: GpuState, load: GpuLoad, at: float, now_s: float) -
         mem_bw_busy_ratio=util_ratio / 2,
         mem_used_bytes=_MEM_BASE_BYTES + held_bytes,
         mem_total_bytes=_MEM_TOTAL_BYTES,
+        mem_free_bytes=_MEM_TOTAL_BYTES - _MEM_BASE_BYTES - held_bytes,
         power_w=state.power_w,
+        power_instant_w=state.power_w,
         energy_counter_mj=int(state.energy_mj),
         temp_c=state.temp_c,
-        sm_clock_hz=_SM_CLOCK_BUSY_HZ if util_ratio > 0.01 else _SM_CLOCK_IDLE_HZ,
+        sm_clock_hz=_SM_CLOCK_IDLE_HZ if idle else _SM_CLOCK_BUSY_HZ,
         mem_clock_hz=_MEM_CLOCK_HZ,
+        sm_clock_max_hz=_SM_CLOCK_BUSY_HZ,
+        mem_clock_max_hz=_MEM_CLOCK_HZ,
+        clock_event_reasons=_CLOCKS_DOWN_IDLE if idle else 0,
+        sm_active_ratio=_SM_ACTIVE * util_ratio,
+        sm_occupancy_ratio=_SM_OCCUPANCY * util_ratio,
+        tensor_active_ratio=_TENSOR_ACTIVE * util_ratio,
+        dram_active_ratio=_DRAM_ACTIVE * util_ratio,
         power_limit_w=_POWER_LIMIT_W,
         processes=tuple(GpuProcess(pid, held_bytes // len(load.pids)) for pid in load.pids),
         simulated=True,

@@ -1,6 +1,7 @@
 """Processes by identity: a pid with its start time, because a pid alone may be somebody else by now."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from pathlib import Path
 from dcdaemon.runner.records import RunRecord
 
 PROC = Path("/proc")
+#: A job's unit, directly in a slice of the system's: one that a user starts is below that user's own service.
+_JOB_UNIT = re.compile(rb"/(?:[^/]+\.slice/)*dcd-job-(\d+)\.(?:scope|service)(?:/.*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,17 @@ def _all() -> Iterator[tuple[int, _Stat]]:
         stat = _read_stat(int(name)) if name.isdecimal() else None
         if stat is not None and not stat.ended:
             yield int(name), stat
+
+
+def job_of_unit(pid: int) -> int | None:
+    """Return the job whose systemd unit a process is in, by its control group (cgroups(7)); None when in none."""
+    try:
+        lines = (PROC / str(pid) / "cgroup").read_bytes().splitlines()
+    except OSError:
+        return None
+    groups = (line.split(b":", 2)[-1] for line in lines)
+    match = next(filter(None, map(_JOB_UNIT.fullmatch, groups)), None)
+    return None if match is None else int(match[1])
 
 
 def parents(pid: int) -> Iterator[int]:

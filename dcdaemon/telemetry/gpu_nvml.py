@@ -1,54 +1,20 @@
-"""Reads GPUs through NVML; the only importer of pynvml, and itself imported only by the telemetry child."""
+"""One GPU as NVML tells it: what is due is asked, what it does not support is asked once and never again."""
 
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+import time
+from collections.abc import Callable, Iterator, Mapping
 
-import pynvml
+from dcdaemon.telemetry.nvml_catalog import BELIEFS, FIELDS, LINK_FIELDS, METRICS, RATE_OF_COUNTER
+from dcdaemon.telemetry.nvml_errors import GpuLost, NoDriver, unsupported
+from dcdaemon.telemetry.nvml_fields import Field, FieldBatch
+from dcdaemon.telemetry.nvml_gpm import Gpm, open_gpm
+from dcdaemon.telemetry.nvml_library import pynvml
+from dcdaemon.telemetry.nvml_mig import Instances
+from dcdaemon.telemetry.nvml_processes import ProcessLists
+from dcdaemon.telemetry.nvml_questions import OLDER_WAYS, QUESTIONS, Question, link_count
+from dcdaemon.telemetry.nvml_values import Asker, Values
+from dcdaemon.telemetry.nvml_wide import WideCounter
 
-_UNSUPPORTED = frozenset(
-    {
-        pynvml.NVML_ERROR_INVALID_ARGUMENT,
-        pynvml.NVML_ERROR_NOT_SUPPORTED,
-        pynvml.NVML_ERROR_NO_PERMISSION,
-        pynvml.NVML_ERROR_NOT_FOUND,
-        pynvml.NVML_ERROR_FUNCTION_NOT_FOUND,
-        pynvml.NVML_ERROR_ARGUMENT_VERSION_MISMATCH,
-    }
-)
-_LOST = {pynvml.NVML_ERROR_GPU_IS_LOST: "lost", pynvml.NVML_ERROR_RESET_REQUIRED: "reset required"}
-_DRIVER_GONE = frozenset(
-    {
-        pynvml.NVML_ERROR_UNINITIALIZED,
-        pynvml.NVML_ERROR_DRIVER_NOT_LOADED,
-        pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH,
-    }
-)
-_FIELD_MEMBERS = {
-    pynvml.NVML_VALUE_TYPE_DOUBLE: "dVal",
-    pynvml.NVML_VALUE_TYPE_UNSIGNED_INT: "uiVal",
-    pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG: "ulVal",
-    pynvml.NVML_VALUE_TYPE_UNSIGNED_LONG_LONG: "ullVal",
-    pynvml.NVML_VALUE_TYPE_SIGNED_LONG_LONG: "sllVal",
-    pynvml.NVML_VALUE_TYPE_SIGNED_INT: "siVal",
-    pynvml.NVML_VALUE_TYPE_UNSIGNED_SHORT: "usVal",
-}
-
-T = TypeVar("T")
-Values = tuple[float, ...]
-Way = Callable[[object], Values]
-Memory = dict[int, int | None]
-
-
-class NoDriver(Exception):
-    """The driver cannot be asked at all; `code` is NVML's return code."""
-
-    def __init__(self, error: Exception, code: int) -> None:
-        super().__init__(f"the NVIDIA driver cannot be used: {error} (NVML code {code})")
-        self.code = code
-
-
-class GpuLost(Exception):
-    """A GPU will not answer until it is reset; the text says in which way."""
+__all__ = ["GpuLost", "NoDriver", "NvmlGpu", "Tempo", "open_driver"]
 
 
 def open_driver() -> dict[str, object]:
@@ -57,168 +23,146 @@ def open_driver() -> dict[str, object]:
         pynvml.nvmlInit()
         return {"driver_version": pynvml.nvmlSystemGetDriverVersion(), "count": pynvml.nvmlDeviceGetCount()}
     except pynvml.NVMLError as error:
-        raise NoDriver(error, error.value) from error
+        raise NoDriver(error.value) from error
 
 
-def _sort(error: pynvml.NVMLError) -> bool:
-    """Return whether the question is unsupported; raise GpuLost or NoDriver where the trouble is larger."""
-    if error.value in _LOST:
-        raise GpuLost(_LOST[error.value]) from error
-    if error.value in _DRIVER_GONE:
-        raise NoDriver(error, error.value) from error
-    return error.value in _UNSUPPORTED
+class Tempo:
+    """How often each value is wanted, never more than once an interval; hot ones, read at each poll, come first."""
 
+    def __init__(self, interval_s: float, every: Mapping[str, float]) -> None:
+        self.interval_s, self._every = interval_s, every
+        order = sorted(BELIEFS, key=lambda name: self.every_s(name) > interval_s)
+        self.beliefs = {name: BELIEFS[name] for name in order}
+        #: How many values are hot.
+        self.hot = sum(self.every_s(name) <= interval_s for name in order)
 
-def _utilisation(handle: object) -> Values:
-    rates = pynvml.nvmlDeviceGetUtilizationRates(handle)
-    return rates.gpu / 100, rates.memory / 100
-
-
-def _memory_v2(handle: object) -> Values:
-    memory = pynvml.nvmlDeviceGetMemoryInfo(handle, version=pynvml.nvmlMemory_v2)
-    return memory.used, memory.total
-
-
-def _memory_v1(handle: object) -> Values:
-    memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-    return memory.used, memory.total
-
-
-def _field(field_id: int, divisor: int = 1) -> Way:
-    """Return a way that asks for one field value."""
-
-    def ask(handle: object) -> Values:
-        answer = pynvml.nvmlDeviceGetFieldValues(handle, [field_id])[0]
-        if answer.nvmlReturn != pynvml.NVML_SUCCESS:
-            raise pynvml.NVMLError(answer.nvmlReturn)
-        member = _FIELD_MEMBERS.get(answer.valueType)
-        if member is None:
-            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
-        value = getattr(answer.value, member)
-        return (value if divisor == 1 else value / divisor,)
-
-    return ask
-
-
-def _power_usage(handle: object) -> Values:
-    return (pynvml.nvmlDeviceGetPowerUsage(handle) / 1000,)
-
-
-def _power_limit(handle: object) -> Values:
-    return (pynvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000,)
-
-
-def _energy(handle: object) -> Values:
-    return (pynvml.nvmlDeviceGetTotalEnergyConsumption(handle),)
-
-
-def _temperature_v(handle: object) -> Values:
-    return (pynvml.nvmlDeviceGetTemperatureV(handle, pynvml.NVML_TEMPERATURE_GPU),)
-
-
-def _temperature(handle: object) -> Values:
-    return (pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU),)
-
-
-def _sm_clock(handle: object) -> Values:
-    return (pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_SM) * 1_000_000,)
-
-
-def _mem_clock(handle: object) -> Values:
-    return (pynvml.nvmlDeviceGetClockInfo(handle, pynvml.NVML_CLOCK_MEM) * 1_000_000,)
-
-
-# What is asked at each poll: the sample's fields, the largest value to believe, the ways to ask, best first.
-# nvml.h: average power and energy are fields 185 and 83, of the last second and since the driver was loaded.
-_QUESTIONS: tuple[tuple[tuple[str, ...], float, tuple[Way, ...]], ...] = (
-    (("energy_counter_mj",), 2**62, (_field(pynvml.NVML_FI_DEV_TOTAL_ENERGY_CONSUMPTION), _energy)),
-    (("power_w",), 5_000, (_field(pynvml.NVML_FI_DEV_POWER_AVERAGE, 1000), _power_usage)),
-    (("util_ratio", "mem_bw_busy_ratio"), 1, (_utilisation,)),
-    (("mem_used_bytes", "mem_total_bytes"), 2**46, (_memory_v2, _memory_v1)),
-    (("temp_c",), 150, (_temperature_v, _temperature)),
-    (("sm_clock_hz",), 10_000_000_000, (_sm_clock,)),
-    (("mem_clock_hz",), 100_000_000_000, (_mem_clock,)),
-    (("power_limit_w",), 5_000, (_power_limit,)),
-)
+    def every_s(self, name: str) -> float:
+        """Return the seconds between two readings of a value."""
+        return max(self._every[name], self.interval_s)
 
 
 class NvmlGpu:
-    """One GPU by its NVML index; raise GpuLost or NoDriver from every method when they apply."""
+    """One GPU by its NVML index; `tempo` tells how often each value is wanted.
 
-    def __init__(self, index: int) -> None:
-        self._index = index
-        self._ways = {names: list(ways) for names, _, ways in _QUESTIONS}
-        self._lists = {"compute": _process_lists("Compute"), "graphics": _process_lists("Graphics")}
-        self.dropped = 0
+    Raise GpuLost or NoDriver from every method when they apply. One thread at a time may use it.
+    """
+
+    def __init__(self, index: int, tempo: Tempo) -> None:
+        self.index, self._tempo, self._interval_s = index, tempo, tempo.interval_s
+        self.values = Values(tempo.beliefs)
         try:
-            self._handle: object = pynvml.nvmlDeviceGetHandleByIndex(index)
+            self.handle: object = pynvml.nvmlDeviceGetHandleByIndex(index)
         except pynvml.NVMLError as error:
-            _sort(error)
+            unsupported(error.value)
             raise GpuLost(str(error)) from error
+        self._processes = ProcessLists(self.handle, self._tempo.every_s("processes"))
+        self._instances = Instances(self.handle, self._tempo.every_s("migs"), self._tempo.every_s("mig_layout"))
+        self._cut: bool | None = None
+        self._gpm: Gpm | None = None
+        self._hot: list[Asker] = []
+        self._slow: list[Asker] = []
+        self._begin()
+
+    def poll(self) -> None:
+        """Ask what is due: answers stand in `values`, lists of processes and MIG instances wait to be taken."""
+        now_s = time.monotonic()
+        for asker in self._hot:
+            asker.ask(now_s)
+        if now_s >= self._slow_due_s:
+            self._ask_slow(now_s)
+
+    def _ask_slow(self, now_s: float) -> None:
+        for asker in self._slow:
+            if now_s >= asker.due_s and asker.ask(now_s):
+                wait_s = asker.every_s if asker.due_s else self._first_wait_s(asker.every_s)
+                # Half an interval of slack: a poll that comes a hair early must not cost a whole beat.
+                asker.due_s = now_s + wait_s - self._interval_s / 2
+        self._processes.hasten(self.values.of("mem_used_bytes"))
+        self._hot = [asker for asker in self._hot if not asker.over]
+        self._slow = [asker for asker in self._slow if not asker.over]
+        self._slow_due_s = min(asker.due_s for asker in self._slow)
+        self._notice_cut()
 
     def info(self) -> dict[str, object]:
-        """Return the fields of GpuInfo."""
+        """Return the fields of GpuInfo; some of them are values, so poll first."""
         pci = self._once(pynvml.nvmlDeviceGetPciInfo)
-        values = self.sample()
         return {
-            "index": self._index,
-            "uuid": self._once(pynvml.nvmlDeviceGetUUID) or f"unknown-{self._index}",
+            "index": self.index,
+            "uuid": self._once(pynvml.nvmlDeviceGetUUID) or f"unknown-{self.index}",
             "name": self._once(pynvml.nvmlDeviceGetName) or "unknown",
-            "mem_total_bytes": values["mem_total_bytes"],
+            "mem_total_bytes": self.values.of("mem_total_bytes"),
             "pci_bus_id": getattr(pci, "busId", None) or None,
             "minor": self._once(pynvml.nvmlDeviceGetMinorNumber),
-            "power_limit_w": values["power_limit_w"],
+            "power_limit_w": self.values.of("power_limit_w"),
             "numa_node": self._once(pynvml.nvmlDeviceGetNumaNodeId),
         }
 
-    def sample(self) -> dict[str, float | None]:
-        """Return the measured fields of GpuSample; None where the GPU cannot tell or told nonsense."""
-        sample: dict[str, float | None] = {}
-        for names, top, _ in _QUESTIONS:
-            values = self._ask(self._ways[names])
-            for place, name in enumerate(names):
-                sample[name] = self._believe(values[place], top) if values else None
-        return sample
+    def take_news(self) -> dict[str, object]:
+        """Return what is new since the last call: slow values that changed, lists, values that are nonsense."""
+        news: dict[str, object] = {}
+        if changes := self.values.take_changes(self._tempo.hot):
+            news["slow"] = changes
+        for name, lister in (("processes", self._processes), ("migs", self._instances)):
+            if lister.news:
+                news[name] = lister.news.pop()
+        if odd := self.values.take_odd():
+            news["odd"] = odd
+        return news
 
-    def processes(self) -> Memory | None:
-        """Return the memory each process holds, by PID; None when the driver cannot list them."""
-        found = [answer for ways in self._lists.values() if (answer := self._ask(ways)) is not None]
-        if not found:
+    def _begin(self) -> None:
+        """Set out to ask everything, in the order in which it should be read."""
+        if self._gpm is not None:
+            self._gpm.free()
+        self._gpm = open_gpm(self.handle, METRICS, self.values, self._tempo.every_s("sm_active_ratio"))
+        questions = [
+            Question(self.handle, names, ways, self.values, self._tempo.every_s(names[0])) for names, ways in QUESTIONS
+        ]
+        # GPM comes before the counters of 32 bits, which need its rates.
+        askers: list[Asker] = [
+            *filter(None, [self._gpm]),
+            *self._batches(),
+            *questions,
+            self._processes,
+            self._instances,
+        ]
+        # Both grow while they are walked: an older way takes the place of a field at once.
+        self._hot = [asker for asker in askers if asker.every_s <= self._interval_s]
+        self._slow = [asker for asker in askers if asker.every_s > self._interval_s]
+        self._slow_due_s = 0.0
+
+    def _batches(self) -> Iterator[FieldBatch]:
+        """Yield the fields of each tier, the quickest tier first."""
+        links = range(link_count(self.handle))
+        by_link = [Field(name, number, scope=link) for name, number in LINK_FIELDS for link in links]
+        tiers: dict[float, list[Field]] = {}
+        for field in (*FIELDS, *by_link):
+            tiers.setdefault(self._tempo.every_s(field.name), []).append(field)
+        wide = {name: WideCounter(self._rate(rate), time.monotonic) for name, rate in RATE_OF_COUNTER.items()}
+        for every_s, fields in sorted(tiers.items()):
+            yield FieldBatch(self.handle, fields, self.values, every_s, lengthen=wide, struck=self._ask_the_older_way)
+
+    def _ask_the_older_way(self, name: str) -> None:
+        if name in OLDER_WAYS:
+            question = Question(self.handle, (name,), (OLDER_WAYS[name],), self.values, self._tempo.every_s(name))
+            (self._hot if question.every_s <= self._interval_s else self._slow).append(question)
+
+    def _rate(self, name: str) -> Callable[[], float | None]:
+        return lambda: self.values.of(name)
+
+    def _notice_cut(self) -> None:
+        """Ask everything anew when the GPU was cut by MIG or made whole: it supports other questions now."""
+        before, self._cut = self._cut, self._instances.cut
+        if before is not None and before != self._cut:
+            self._begin()
+
+    def _first_wait_s(self, every_s: float) -> float:
+        """Spread what is asked seldom over the polls, so that not all GPUs are asked everything at once."""
+        beats = max(1, round(every_s / self._interval_s))
+        return self._interval_s * (1 + self.index % beats)
+
+    def _once(self, ask: Callable[[object], object]) -> object:
+        try:
+            return ask(self.handle)
+        except pynvml.NVMLError as error:
+            unsupported(error.value)
             return None
-        merged: Memory = {}
-        for pid, used in (pair for answer in found for pair in answer.items()):
-            # A process that both computes and draws is on both lists with the same memory.
-            merged[pid] = max((n for n in (merged.get(pid), used) if n is not None), default=None)
-        return merged
-
-    def _ask(self, ways: list[Callable[[object], T]]) -> T | None:
-        """Ask the best way left; one that is not supported on this GPU is struck off for good."""
-        while ways:
-            try:
-                return ways[0](self._handle)
-            except pynvml.NVMLError as error:
-                if not _sort(error):
-                    return None
-                ways.pop(0)
-        return None
-
-    def _once(self, function: Callable[[object], object]) -> object:
-        return self._ask([function])
-
-    def _believe(self, value: float, top: float) -> float | None:
-        if 0 <= value <= top:
-            return value
-        self.dropped += 1
-        return None
-
-
-def _process_lists(kind: str) -> list[Callable[[object], Memory]]:
-    """Return the ways to list processes of one kind; version 2 serves drivers from before 510."""
-
-    def way(
-        function: Callable[[object], Iterable[pynvml.c_nvmlProcessInfo_v3_t]],
-    ) -> Callable[[object], Memory]:
-        return lambda handle: {process.pid: process.usedGpuMemory for process in function(handle)}
-
-    name = f"nvmlDeviceGet{kind}RunningProcesses"
-    return [way(getattr(pynvml, f"{name}_v3")), way(getattr(pynvml, f"{name}_v2"))]

@@ -1,27 +1,32 @@
 """NvmlSource: the GPUs of this node, through a telemetry child that may hang or crash without harm."""
 
-import threading
+import json
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 
+from dcdaemon.core.event import Event, Tell
 from dcdaemon.core.samples import GpuReading
 from dcdaemon.telemetry.gpu_board import GpuBoard
-from dcdaemon.telemetry.nvml_process import NvmlChild
+from dcdaemon.telemetry.gpu_oddities import GpuOddities
+from dcdaemon.telemetry.gpu_plan import Patience, usual_plan
+from dcdaemon.telemetry.gpu_supervisor import Supervisor, Upkeep
+from dcdaemon.telemetry.gpu_watch import GpuWatch
+from dcdaemon.telemetry.kernel_log import KernelLog, Report
 from dcdaemon.telemetry.process_identity import ProcessIdentities
+from dcdaemon.telemetry.recovery_action import action_in
+from dcdaemon.telemetry.xid import NVML, Pci, Xid, XidDesk, parse_kernel_line, pci_of
 
 _FRESH_INTERVALS = 3
-_CLOSE_S = 0.9
-_LISTEN_S = 0.2
-_LONGEST_PATIENCE_S = 300.0
+
+
+def _nobody(_: Event) -> None:
+    """Take an event that nobody wants to hear of."""
 
 
 class NvmlSource:
-    """Supervises the telemetry child; `read` is instant whatever the driver does.
+    """Implements GpuSource; `read` is instant whatever the driver does.
 
-    A child that says nothing for `deadline_s` is ended and replaced after `restart_s`, doubled each time up
-    to `retry_s`; where there is no driver, it is asked again every `retry_s`. One silent GPU alone also makes
-    the child be replaced, at once but ever more rarely, since the other GPUs miss a beat. A child that not
-    even SIGKILL ends (a call stuck in the kernel) is left behind, but never a second one: it is kept.
+    `journal` is the command that follows the kernel log, None to leave the log alone.
     """
 
     def __init__(
@@ -29,24 +34,30 @@ class NvmlSource:
         interval_s: float = 1.0,
         deadline_s: float = 5.0,
         *,
-        restart_s: float = 1.0,
-        retry_s: float = 30.0,
-        launch: Callable[[float], NvmlChild] = NvmlChild,
+        tell: Tell = _nobody,
+        upkeep: Upkeep | None = None,
+        journal: Sequence[str] | None = None,
+        report: Report = lambda _: None,
     ) -> None:
-        self._interval_s, self._deadline_s = interval_s, deadline_s
-        self._restart_s, self._retry_s = restart_s, retry_s
-        self._launch = launch
-        self._board = GpuBoard(_FRESH_INTERVALS * interval_s, deadline_s, ProcessIdentities().describe)
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._supervise, name="gpu-source", daemon=True)
-        self._child: NvmlChild | None = None
-        self._stuck: NvmlChild | None = None
-        self._failures = 0
-        self._patience_s = deadline_s
+        upkeep = upkeep or Upkeep(usual_plan(interval_s), Patience(deadline_s))
+        interval_s, deadline_s = upkeep.plan.interval_s, upkeep.patience.deadline_s
+        fresh_s = _FRESH_INTERVALS * interval_s
+        migs_fresh_s = _FRESH_INTERVALS * max(interval_s, upkeep.plan.every["migs"])
+        self._oddities = GpuOddities(tell)
+        self._watch = GpuWatch(interval_s, fresh_s, tell)
+        self._log = KernelLog(self._hear_kernel, tell, journal, report) if journal else None
+        self._xids = XidDesk(tell, self._gpu_of, lambda: self._log is not None and self._log.speaks)
+        self._board = GpuBoard(
+            fresh_s, migs_fresh_s, deadline_s, ProcessIdentities().describe,
+            last_xid=self._xids.last.get, notice=self._oddities.notice,
+        )  # fmt: skip
+        self._supervisor = Supervisor(upkeep, self._board, hear=self._hear, tick=self._tick, tell=tell)
 
     def start(self) -> None:
         """Begin polling; return at once."""
-        self._thread.start()
+        self._supervisor.start()
+        if self._log is not None:
+            self._log.start()
 
     def wait_known(self, timeout_s: float) -> bool:
         """Wait until every GPU was read once, or none can be; return whether it came to that in time."""
@@ -59,78 +70,52 @@ class NvmlSource:
         """Return the newest readings; samples older than three intervals are withdrawn."""
         return self._board.reading(time.monotonic())
 
-    @property
-    def child_pid(self) -> int | None:
-        """The telemetry child's PID, for those who account for the daemon's own size."""
-        return self._child.pid if self._child else None
-
-    @property
-    def implausible_values(self) -> int:
-        """How many values were dropped because no GPU can have meant them."""
-        return self._board.dropped
+    def release(self, for_s: float) -> None:
+        """Let go of the driver for so long, 0 to take it back; return when it is let go, or after a second."""
+        self._supervisor.release(for_s)
 
     def close(self) -> None:
         """Stop polling and end the child, within a second even while it hangs."""
-        self._closing.set()
-        if self._child:
-            self._child.ask_to_end()
-        if self._thread.is_alive():
-            self._thread.join(_CLOSE_S)
+        if self._log is not None:
+            self._log.close()
+        self._supervisor.close()
 
-    def _supervise(self) -> None:
-        while not self._closing.is_set():
-            try:
-                pause_s = self._one_life(self._launch(self._interval_s))
-            except OSError as error:
-                self._board.blame(f"the telemetry child cannot be started: {error}")
-                pause_s = self._back_off_s()
-            self._closing.wait(pause_s)
+    @property
+    def child_pid(self) -> int | None:
+        """The telemetry child's PID, for those who account for the daemon's own size."""
+        return self._supervisor.child_pid
 
-    def _one_life(self, child: NvmlChild) -> float:
-        """Listen to one child to its end; return the seconds to wait before the next."""
-        self._child = child
-        self._board.new_child(time.monotonic())
-        pause_s = self._listen(child)
-        ended_by_itself = child.gone()
-        if not child.end():
-            self._stuck = child
-        if ended_by_itself and not self._board.absent:
-            self._board.blame(f"the telemetry child {child.fate()}")
-        return pause_s
+    @property
+    def implausible_values(self) -> int:
+        """How many bursts of values were dropped because no GPU can have meant them."""
+        return self._oddities.dropped
 
-    def _listen(self, child: NvmlChild) -> float:
-        born_s = time.monotonic()
-        while not self._closing.is_set():
-            # The GPUs answer one after the other within a moment: waking once for all of them is cheaper.
-            self._closing.wait(self._interval_s / 10)
-            lines = child.lines(min(_LISTEN_S, self._deadline_s / 4))
-            now_s = time.monotonic()
-            if lines is None or not self._take(lines, now_s):
-                return self._retry_s if self._board.absent else self._back_off_s()
-            if now_s - born_s > self._retry_s:
-                self._failures = 0
-            silence_s, gpu_silence_s = self._board.silence_s(now_s)
-            if silence_s > self._deadline_s and self._may_leave_behind():
-                return self._back_off_s()
-            if gpu_silence_s > self._patience_s and self._may_leave_behind():
-                self._patience_s = min(self._patience_s * 2, _LONGEST_PATIENCE_S)
-                return 0.0
-            if gpu_silence_s < self._deadline_s and now_s - born_s > self._patience_s:
-                self._patience_s = self._deadline_s
-        return 0.0
+    def _hear(self, line: bytes, now_s: float) -> None:
+        """Take in a line of the child."""
+        message = json.loads(line)
+        if "event" not in message:
+            self._board.hear(message, now_s)
+            return
+        at, gpu, number = message["at"], message["gpu"], message["number"]
+        if message["event"] == "xid":
+            self._xids.take(Xid(at, number, NVML, gpu=gpu), now_s)
+        else:
+            self._oddities.recovery.changed(at, gpu, number, NVML)
 
-    def _take(self, lines: list[bytes], now_s: float) -> bool:
-        """Hand lines to the board; return False when the child talks nonsense."""
-        try:
-            for line in lines:
-                self._board.hear(line, now_s)
-        except (ValueError, KeyError, TypeError):
-            return False
-        return True
+    def _hear_kernel(self, at: float, text: str) -> None:
+        """Take in a line of the kernel log."""
+        xid = parse_kernel_line(at, text)
+        if xid is None:
+            return
+        self._xids.take(xid, time.monotonic())
+        action, gpu = action_in(text), self._gpu_of(xid.pci) if xid.pci else None
+        if action is not None and gpu is not None:
+            self._oddities.recovery.changed(at, gpu, action, xid.source)
 
-    def _may_leave_behind(self) -> bool:
-        return self._stuck is None or self._stuck.gone()
+    def _tick(self, now_s: float) -> None:
+        self._watch.look(time.time(), self._board.answers(now_s), self._board.trouble)
+        self._xids.flush(now_s)
 
-    def _back_off_s(self) -> float:
-        self._failures += 1
-        return float(min(self._restart_s * 2 ** (self._failures - 1), self._retry_s))
+    def _gpu_of(self, pci: Pci) -> int | None:
+        addresses = self._board.pci_bus_ids()
+        return next((gpu for gpu, address in addresses.items() if pci_of(address) == pci), None)

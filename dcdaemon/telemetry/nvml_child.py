@@ -1,6 +1,7 @@
-"""The telemetry child: polls every GPU through NVML in its own thread and writes each answer as a JSON line.
+"""The telemetry child: polls every GPU through NVML and writes what it hears as lines of JSON, one for each sweep.
 
-It imports as little as it can: it lives as long as the daemon and is counted in its size.
+It imports as little as it can: it lives as long as the daemon and is counted in its size. Its first line from the
+parent tells how often each value is wanted; when the parent closes its end, the child finishes what it is at and goes.
 """
 
 import json
@@ -8,14 +9,15 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 
-from dcdaemon.telemetry.gpu_nvml import GpuLost, Memory, NoDriver, NvmlGpu, open_driver
+from dcdaemon.telemetry.gpu_lanes import Lanes
+from dcdaemon.telemetry.gpu_nvml import GpuLost, NoDriver, NvmlGpu, Tempo, open_driver
+from dcdaemon.telemetry.nvml_events import Events
+from dcdaemon.telemetry.nvml_library import pynvml
 
-# A GPU that was reset is seen only by a process that starts NVML anew.
-_RENEW_AFTER_LOST_S = 60.0
-# Listing processes is by far the dearest question (milliseconds), so it is asked at every second poll.
-_POLLS_PER_PROCESS_LIST = 2
+# Within this time of being asked, a child that is not stuck has come out of its calls to the driver.
+_FINISH_S = 0.15
 
 
 class Line:
@@ -38,80 +40,67 @@ class Line:
 
 
 class Watch:
-    """Polls one GPU for ever; a call that hangs holds up no other GPU."""
+    """One GPU from its first poll on: what it tells, or how it is lost."""
 
-    def __init__(self, index: int, interval_s: float, line: Line) -> None:
-        self._index, self._interval_s, self._line = index, interval_s, line
+    def __init__(self, index: int, tempo: Tempo, line: Line, events: Events) -> None:
+        self._index, self._tempo, self._line, self._events = index, tempo, line, events
         self._gpu: NvmlGpu | None = None
-        self._lost_since: float | None = None
 
-    def run(self) -> None:
-        """Poll at each interval; end the whole child when the driver went away."""
+    def poll(self) -> list[object]:
+        """Return what is to be said of this GPU now; end the whole child when the driver went away.
+
+        That is its index, both times, the hot values in their order, and whatever else is new, by name.
+        """
+        said = [self._index, time.time(), time.monotonic()]
         try:
-            for poll in _polls(self._interval_s):
-                self._poll(poll)
+            gpu = self._gpu or NvmlGpu(self._index, self._tempo)
+            gpu.poll()
+            news = gpu.take_news()
+            if self._gpu is None:
+                news["info"] = gpu.info()
+                self._events.add(self._index, gpu.handle)
+                self._gpu = gpu
+        except (GpuLost, UnicodeDecodeError) as trouble:
+            return [*said, None, {"error": str(trouble)}]
         except NoDriver as gone:
             self._line.say(driver_error=str(gone), code=gone.code)
             os._exit(0)
+        return [*said, gpu.values.now[: self._tempo.hot], *([news] if news else [])]
 
-    def _poll(self, poll: int) -> None:
-        stamp = {"at": time.time(), "monotonic_s": time.monotonic(), "gpu": self._index}
-        try:
-            gpu = self._gpu or self._meet()
-            sample = gpu.sample()
-            news = {"processes": _pairs(gpu.processes())} if poll % _POLLS_PER_PROCESS_LIST == 0 else {}
-        except (GpuLost, UnicodeDecodeError) as trouble:
-            self._line.say(sample=stamp | {"error": str(trouble)})
-            self._renew_when_long_lost()
-            return
-        self._lost_since = None
-        self._line.say(sample=stamp | sample, dropped=gpu.dropped, **news)
 
-    def _meet(self) -> NvmlGpu:
-        gpu = NvmlGpu(self._index)
-        self._line.say(info=gpu.info())
-        self._gpu = gpu
-        return gpu
-
-    def _renew_when_long_lost(self) -> None:
-        now = time.monotonic()
-        self._lost_since = self._lost_since or now
-        if now - self._lost_since > _RENEW_AFTER_LOST_S:
+def _read_tempo() -> Tempo:
+    """Return what the parent's first line says; leave when there is no parent any more."""
+    text = b""
+    while not text.endswith(b"\n"):
+        part = os.read(0, 65536)
+        if not part:
             os._exit(0)
+        text += part
+    plan = json.loads(text)
+    return Tempo(plan["interval_s"], plan["every"])
 
 
-def _pairs(memory: Memory | None) -> list[tuple[int, int | None]] | None:
-    return None if memory is None else list(memory.items())
-
-
-def _polls(interval_s: float) -> Iterator[int]:
-    """Count polls, one an interval; those missed during a slow answer are not made up for."""
-    due, poll = time.monotonic(), 0
-    while True:
-        yield poll
-        poll += 1
-        due = max(due + interval_s, time.monotonic())
-        time.sleep(max(0.0, due - time.monotonic()))
-
-
-def _leave_with_parent() -> None:
-    """End this process when the parent closes its end, even while the driver hangs."""
+def _leave_with_parent(lanes: Sequence[Lanes]) -> None:
+    """End this process when the parent closes its end: between two calls to the driver, unless it hangs in one."""
     while os.read(0, 4096):
         pass
+    for each in lanes:
+        each.stop(_FINISH_S)
     os._exit(0)
 
 
 def _end_at_once(failure: threading.ExceptHookArgs) -> None:
-    """Let no watch die quietly: the parent sees the end and starts a fresh child."""
+    """Let no thread die quietly: the parent sees the end and starts a fresh child."""
     sys.excepthook(failure.exc_type, failure.exc_value or failure.exc_type(), failure.exc_traceback)
     os._exit(1)
 
 
-def main(interval_s: float) -> None:
+def main() -> None:
     """Poll until the parent is gone; say so and return when there is no driver to ask."""
-    line = Line()
+    line, lanes = Line(), list[Lanes]()
     threading.excepthook = _end_at_once
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    tempo = _read_tempo()
+    threading.Thread(target=_leave_with_parent, args=(lanes,), daemon=True).start()
     try:
         hello = open_driver()
     except NoDriver as error:
@@ -119,15 +108,15 @@ def main(interval_s: float) -> None:
         return
     count = int(str(hello["count"]))
     if count == 0:
-        line.say(driver_error=f"driver {hello['driver_version']} sees no GPU", code=0)
+        line.say(driver_error=f"driver {hello['driver_version']} sees no GPU", code=pynvml.NVML_SUCCESS)
         return
-    line.say(hello=hello)
-    watches = [threading.Thread(target=Watch(index, interval_s, line).run) for index in range(count)]
-    for watch in watches:
-        watch.start()
-        # A little apart, the calls of different GPUs do not queue up at the driver's lock.
-        time.sleep(min(interval_s / count, 0.01))
+    line.say(hello=hello | {"names": list(tempo.beliefs), "hot": tempo.hot})
+    events = Events(count, lambda gpu, kind, number: line.say(event=kind, gpu=gpu, number=number, at=time.time()))
+    watches = [Watch(index, tempo, line, events) for index in range(count)]
+    lanes.append(Lanes([watch.poll for watch in watches], tempo.interval_s, lambda answers: line.say(gpus=answers)))
+    threading.Thread(target=events.run, daemon=True).start()
+    lanes[0].run()
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]))
+    main()

@@ -7,10 +7,15 @@ from pathlib import Path
 import pytest
 from fake_nvml.fake_driver import FakeDriver, build
 from fake_nvml.patience import eventually
+from fake_nvml.quick_plan import quick_plan
 
+from dcdaemon.core.metric import metrics_of
 from dcdaemon.core.ports import GpuSource
+from dcdaemon.core.samples import GpuSample
 from dcdaemon.fakes.gpus import GpuLoad, SimulatedGpus
+from dcdaemon.telemetry.gpu_plan import Patience
 from dcdaemon.telemetry.gpu_source import NvmlSource
+from dcdaemon.telemetry.gpu_supervisor import Upkeep
 
 INTERVAL_S = 0.1
 
@@ -25,8 +30,11 @@ def source(request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     if request.param == "simulated":
         made: GpuSource = SimulatedGpus(3, lambda: {1: GpuLoad(0.5)}, SystemClock(), INTERVAL_S)
     else:
-        FakeDriver(build(tmp_path), tmp_path / "state", count=3).installed(monkeypatch)
-        made = NvmlSource(INTERVAL_S)
+        driver = FakeDriver(build(tmp_path), tmp_path / "state", count=3, profile="h100").installed(monkeypatch)
+        for gpu, util in enumerate((0, 1, 0)):
+            driver.load(gpu, util, ago_s=60)
+            driver.gpu(gpu, mem_used=1 << 30)
+        made = NvmlSource(upkeep=Upkeep(quick_plan(INTERVAL_S), Patience()))
     yield made
     made.close()
 
@@ -58,6 +66,42 @@ def test_values_are_possible_and_stamped_with_now(source):
         assert sample.simulated == gpu.simulated
         assert abs(time.time() - sample.at) < 5
         assert abs(time.monotonic() - sample.monotonic_s) < 5
+
+
+def test_the_units_of_a_busy_gpu_are_busy_and_every_value_is_in_its_range(source):
+    source.start()
+    eventually(lambda: complete(source) and source.read().samples[1].sm_active_ratio)
+    idle, busy, _ = source.read().samples
+    for sample in (idle, busy):
+        for metric in metrics_of(GpuSample):
+            value = getattr(sample, metric.attribute)
+            assert value is None or value >= 0, metric.attribute
+            if metric.attribute.endswith("_ratio"):
+                assert value is None or value <= 1, metric.attribute
+        assert sample.mem_used_bytes + sample.mem_free_bytes <= sample.mem_total_bytes
+        assert sample.sm_clock_hz <= sample.sm_clock_max_hz
+    assert busy.sm_active_ratio > busy.tensor_active_ratio > 0
+    assert (idle.util_ratio, idle.clock_event_reasons) == (0, 1)
+
+
+def test_a_released_source_tells_what_there_is_and_no_value_until_it_is_taken_back(source):
+    source.start()
+    eventually(lambda: complete(source))
+    source.release(600)
+    reading = source.read()
+    assert (len(reading.gpus), reading.samples, reading.lost) == (3, (), frozenset())
+    assert abs(reading.released_until - time.time() - 600) < 60
+    assert "dcd gpus release --end" in reading.driver_error
+    source.release(0)
+    eventually(lambda: complete(source))
+    assert (source.read().released_until, source.read().driver_error) == (None, None)
+
+
+def test_a_release_is_over_by_itself(source):
+    source.start()
+    eventually(lambda: complete(source))
+    source.release(0.05)
+    eventually(lambda: complete(source) and source.read().released_until is None)
 
 
 def test_samples_renew_themselves_and_energy_does_not_run_back(source):

@@ -198,6 +198,19 @@ def gpus() -> dict:
     }
 
 
+def collector(name: str, **changes: object) -> dict:
+    return {
+        "name": name,
+        "running": True,
+        "every_s": 5.0,
+        "last_read_age_s": 2.0,
+        "last_duration_s": 0.001,
+        "error": None,
+        "lack": None,
+        **changes,
+    }
+
+
 def status(**changes: object) -> dict:
     return {
         "schema": 1,
@@ -225,6 +238,13 @@ def status(**changes: object) -> dict:
                 "error": None,
             },
         ],
+        "roles": ["compute", "storage", "network"],
+        "collectors": [
+            collector("cpu", last_duration_s=0.00006),
+            collector("disks"),
+            collector("rapl", lack={"why": "no energy counters here", "fix": None, "wrong": False}),
+        ],
+        "troubles": [],
         "queue": {"waiting": 9, "held": 1, "running": 2},
         "gpus": {"total": 8, "busy": 3},
         "database": {
@@ -269,6 +289,28 @@ def energy() -> dict:
     rows = [row("user1", 2628000.0, 8640.0), row("user2", 72000.0, 480.0), row("idle", 1000.0, 90000.0)]
     total = row("total", 2701000.0, 99120.0)
     return {"schema": 1, "by": "user", "rows": rows, "total": total, "currency": "EUR"}
+
+
+def events() -> dict:
+    base = {"schema": 1, "gpu": None, "job_id": None, "count": 1}
+    silent = {"kind": "mount_silent", "subject": "/mnt/data", "message": "/mnt/data does not answer since 12 s"}
+    xid = {
+        "kind": "xid",
+        "subject": "GPU 3",
+        "message": "XID 79: GPU has fallen off the bus; the node has to be restarted",
+        "gpu": 3,
+        "job_id": 42,
+        "count": 3,
+    }
+    lost = {"kind": "gpu_lost", "subject": "GPU 3", "message": "GPU 3 does not answer", "gpu": 3}
+    return {
+        "schema": 1,
+        "events": [
+            {**base, **silent, "id": 9, "at": ago(90_000), "evidence": {"silent_s": 12.0}},
+            {**base, **xid, "id": 11, "at": ago(200), "evidence": {"xid": 79}},
+            {**base, **lost, "id": 12, "at": ago(199), "evidence": {}},
+        ],
+    }
 
 
 def anomalies() -> dict:

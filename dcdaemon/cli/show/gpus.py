@@ -39,6 +39,34 @@ def _age(gpu: Document) -> str:
     return UNKNOWN if gpu["sample_age_s"] is None else f"{gpu['sample_age_s']:.1f}s"
 
 
+def _held_down(gpu: Document) -> str:
+    """Return why the clocks are held down; idling is no reason to worry."""
+    reasons = gpu.get("clock_events")
+    if reasons is None:
+        return UNKNOWN
+    return ",".join(reason for reason in reasons if reason != "idle") or "no"
+
+
+def _links(gpu: Document) -> str:
+    """Return the PCIe link as `gen5 x16`, with the best it could be when that is more, and the NVLinks that are up."""
+    now = gpu.get("pcie_link_gen"), gpu.get("pcie_link_width")
+    best = gpu.get("pcie_link_gen_max"), gpu.get("pcie_link_width_max")
+    parts = []
+    if None not in now:
+        parts.append(_pcie(*now) + (f" of {_pcie(*best)}" if None not in best and now != best else ""))
+    if gpu.get("nvlink_links"):
+        parts.append(f"nv{gpu['nvlink_links_up']}/{gpu['nvlink_links']}")
+    return " ".join(parts) or UNKNOWN
+
+
+def _pcie(generation: int | None, lanes: int | None) -> str:
+    return f"gen{generation} x{lanes}"
+
+
+def _number(number: int | None) -> str:
+    return UNKNOWN if number is None else str(number)
+
+
 def _summary(document: Document) -> str:
     gpus = document["gpus"]
     states = [gpu["state"] for gpu in gpus]
@@ -71,5 +99,10 @@ GPUS = (
     Column("LIMIT", lambda gpu: watts(gpu["power_limit_w"]), right=True, wide=True),
     Column("ENERGY", lambda gpu: energy(gpu["energy_j"]), right=True, wide=True),
     Column("SAMPLE", _age, right=True, wide=True),
+    Column("SM", lambda gpu: percent(gpu.get("sm_active_ratio")), right=True, wide=True),
+    Column("TENSOR", lambda gpu: percent(gpu.get("tensor_active_ratio")), right=True, wide=True),
+    Column("HELD DOWN", _held_down, wide=True),
+    Column("LINKS", _links, wide=True),
+    Column("XID", lambda gpu: _number(gpu.get("last_xid")), right=True, wide=True),
     Column("USED BY", used_by),
 )

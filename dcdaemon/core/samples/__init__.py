@@ -1,5 +1,6 @@
 """One reading of each kind of hardware; the fields, described in place, are the table of all metrics."""
 
+from dcdaemon.core.collector import CollectorReport, Lack
 from dcdaemon.core.samples.gpu import CLOCK_EVENT_BITS, GpuReading, GpuSample, MigSample, averaged
 from dcdaemon.core.samples.host import BmcSample, HostSample, RaplSample, SensorSample
 from dcdaemon.core.samples.network import IbSample, NetSample, SwitchPortSample, SwitchSample
@@ -19,6 +20,7 @@ __all__ = [
     "KINDS",
     "AnySample",
     "BmcSample",
+    "CollectorReport",
     "DiskSample",
     "DriveSample",
     "FilesystemSample",
@@ -27,6 +29,7 @@ __all__ = [
     "HostReading",
     "HostSample",
     "IbSample",
+    "Lack",
     "MigSample",
     "NetSample",
     "NfsSample",

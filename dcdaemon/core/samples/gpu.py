@@ -9,6 +9,8 @@ from dcdaemon.core.metric import Dcgm, Kind, counter, fact, gauge, metrics_of
 
 _HOPPER = "Hopper and later (GPM)"
 _AMPERE = "Ampere and later"
+#: Of 32 bits on hardware: without a rate beside it, nobody can tell how often it wrapped.
+_WRAPS = "recent drivers; a counter of 32 bits only with GPM"
 _MIB = 1 / 2**20
 _MHZ = 1e-6
 _NS = 1e9
@@ -179,17 +181,16 @@ class GpuSample:
     remap_banks_spent: int | None = gauge(
         "Memory banks with no spare row left.", "nvmlDeviceGetRowRemapperHistogram", _AMPERE, every_s=60
     )
-    retired_pages: int | None = gauge(
-        "Memory pages taken out of use.", "nvmlDeviceGetRetiredPages", "before Ampere", every_s=60
-    )
-    last_xid: int | None = fact("Code of the newest XID.", "NVML events, kernel log")
+    retired_pages: int | None = gauge("Memory pages taken out of use.", "field 29 + field 30", "before Ampere", every_s=60)
+    last_xid: int | None = fact("Code of the newest XID.", "NVML events, kernel log", every_s=1)
     recovery_action: int | None = gauge(
-        "What the driver asks for: 0 nothing, 1 GPU reset, 2 node reboot, 3 drain P2P, 4 drain and reset.",
+        "What the driver asks for: 0 nothing, 1 GPU reset, 2 node reboot, 3 drain P2P, 4 drain and reset, "
+        "5 recover the IMEX domain, 6 bus reset, 7 system reboot.",
         "field 230", "recent drivers",
     )  # fmt: skip
 
-    pcie_tx_bytes: int | None = counter("Bytes sent over PCIe.", "field 197", "recent drivers", every_s=1)
-    pcie_rx_bytes: int | None = counter("Bytes received over PCIe.", "field 198", "recent drivers", every_s=1)
+    pcie_tx_bytes: int | None = counter("Bytes sent over PCIe.", "field 197", _WRAPS, every_s=1)
+    pcie_rx_bytes: int | None = counter("Bytes received over PCIe.", "field 198", _WRAPS, every_s=1)
     pcie_tx_bytes_per_s: float | None = gauge(
         "Rate sent over PCIe.", "GPM 20", _HOPPER, every_s=1, dcgm=Dcgm("DCGM_FI_PROF_PCIE_TX_BYTES")
     )

@@ -35,6 +35,7 @@ def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StubDaem
         "GET /v1/history": documents.history(),
         "GET /v1/energy": documents.energy(),
         "GET /v1/anomalies": documents.anomalies(),
+        "GET /v1/events": documents.events(),
     }
     yield stub
     stub.close()

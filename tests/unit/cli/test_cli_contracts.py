@@ -19,6 +19,7 @@ LISTINGS = {
     "history": ("/v1/history", ["40", "39", "38"]),
     "energy": ("/v1/energy", ["user1", "user2", "idle"]),
     "anomalies": ("/v1/anomalies", ["7", "6"]),
+    "events": ("/v1/events", ["9", "11", "12"]),
 }
 
 
@@ -155,7 +156,21 @@ def test_in_json_mode_wrong_usage_is_a_document_too(daemon, dcd, arguments):
 
 
 @pytest.mark.parametrize(
-    "verb", ["ps", "gpus", "status", "history", "energy", "anomalies", "cancel 1 -y", "why 1", "logs 1", "wait 1"]
+    "verb",
+    [
+        "ps",
+        "gpus",
+        "status",
+        "history",
+        "energy",
+        "anomalies",
+        "events",
+        "events -f",
+        "cancel 1 -y",
+        "why 1",
+        "logs 1",
+        "wait 1",
+    ],
 )
 def test_without_a_daemon_every_verb_says_so_and_how_to_start_it(tmp_path, dcd, verb, monkeypatch):
     monkeypatch.setenv("DCD_URL", f"unix://{tmp_path}/none.sock")

@@ -14,6 +14,7 @@ import documents
 import pytest
 from terminal import in_terminal
 
+from dcdaemon.cli.show.events import events_page
 from dcdaemon.cli.show.gpus import gpus_page
 from dcdaemon.cli.show.jobs import history_page, queue_page
 from dcdaemon.cli.show.ledger import anomalies_page, energy_page
@@ -28,6 +29,7 @@ PAGES = {
     "history": lambda: history_page(documents.history()),
     "energy": lambda: energy_page(documents.energy()),
     "anomalies": lambda: anomalies_page(documents.anomalies()),
+    "events": lambda: events_page(documents.events()),
 }
 
 

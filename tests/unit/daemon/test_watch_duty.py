@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
-from scene import Scene
+from scene import ROOT, Scene
 
 from dcdaemon.anomalies.picture import Thresholds
+from dcdaemon.control.release import release_driver
 from dcdaemon.core.anomaly import Finding, Severity
 from dcdaemon.daemon.duties.gpus import GpuDuty
 from dcdaemon.daemon.duties.watch import WatchDuty
@@ -54,3 +55,17 @@ def test_a_crash_that_an_earlier_daemon_had_no_time_to_look_at_is_found_once(tmp
     scene.daemon()
     watch_of(scene).tick()
     assert [anomaly.finding.rule for anomaly in scene.store.anomalies()] == ["job_crashed"]
+
+
+def test_a_driver_that_an_operator_let_go_of_is_not_odd():
+    scene = Scene()
+    source = scene.desk.source = SimulatedGpus(4, dict, scene.clock, 1.0)
+    gpus = GpuDuty(scene.desk, source, 1.0, 5.0, 600.0)
+    duty = WatchDuty(scene.desk, gpus, Thresholds(), 5.0, expected_driver=True)
+    gpus.tick()
+    release_driver(scene.desk, ROOT, 3600.0)
+    scene.advance(600.0)
+    gpus.tick()
+    assert scene.desk.board.gpus.released_until is not None
+    duty.tick()
+    assert scene.store.anomalies() == []

@@ -1,12 +1,16 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_nvml.fake_driver import FakeDriver, build
+from fake_nvml.quick_plan import quick_plan
 
+from dcdaemon.core.event import Event
+from dcdaemon.telemetry.gpu_plan import Patience, Plan
 from dcdaemon.telemetry.gpu_source import NvmlSource
-
-INTERVAL_S = 0.2
+from dcdaemon.telemetry.gpu_supervisor import Upkeep
+from dcdaemon.telemetry.nvml_process import NvmlChild
 
 
 @pytest.fixture(scope="session")
@@ -20,13 +24,20 @@ def driver(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fa
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[..., NvmlSource]]:
-    """Starts sources with fast intervals and closes them at the end."""
+def told() -> list[Event]:
+    """All events of the sources of this test."""
+    return []
+
+
+@pytest.fixture
+def start(told: list[Event]) -> Iterator[Callable[..., NvmlSource]]:
+    """Starts sources with short intervals and closes them at the end."""
     sources: list[NvmlSource] = []
 
-    def start_one(**changes: object) -> NvmlSource:
-        settings = {"interval_s": INTERVAL_S, "deadline_s": 1.0, "restart_s": 0.05, "retry_s": 0.3}
-        source = NvmlSource(**(settings | changes))
+    def start_one(launch: Callable[[Plan], NvmlChild] = NvmlChild, **changes: Any) -> NvmlSource:
+        waits = {"deadline_s": 1.0, "restart_s": 0.05, "retry_s": 0.3, "lost_s": 1.0}
+        patience = Patience(**{name: changes.pop(name, usual) for name, usual in waits.items()})
+        source = NvmlSource(tell=told.append, upkeep=Upkeep(quick_plan(), patience, launch), **changes)
         sources.append(source)
         source.start()
         assert source.wait_known(10)

@@ -12,13 +12,15 @@ from typing import ClassVar
 import pytest
 from fake_nvml.fake_driver import FakeDriver, build
 from fake_nvml.patience import alive, eventually
+from fake_nvml.quick_plan import INTERVAL_S, quick_plan
 
 from dcdaemon.core.samples import GpuReading, GpuSample
+from dcdaemon.telemetry.gpu_plan import Patience, Plan
 from dcdaemon.telemetry.gpu_source import NvmlSource
+from dcdaemon.telemetry.gpu_supervisor import Upkeep
 from dcdaemon.telemetry.nvml_process import NvmlChild
 
 GIB = 1024**3
-INTERVAL_S = 0.2
 REPOSITORY = Path(__file__).parents[3]
 
 
@@ -129,21 +131,6 @@ def test_a_gpu_lost_from_the_start_does_not_hide_the_others(driver, start):
     assert [gpu.index for gpu in reading.gpus] == [0, 1, 2]
 
 
-def test_one_hung_gpu_ages_alone_and_comes_back_with_a_new_child(driver, start):
-    source = start()
-    first_child = source.child_pid
-    driver.gpu(2, hang=1)
-    eventually(lambda: fresh(source) == {0, 1, 3})
-    assert source.child_pid == first_child
-    assert source.read().driver_error is None
-
-    eventually(lambda: source.child_pid != first_child)
-    assert not alive(first_child)
-    eventually(lambda: fresh(source) == {0, 1, 3})
-    driver.gpu(2, hang=None)
-    eventually(lambda: fresh(source) == {0, 1, 2, 3})
-
-
 def test_a_hung_driver_is_told_with_its_age_and_read_and_close_stay_quick(driver, start):
     source = start()
     for gpu in range(4):
@@ -169,7 +156,8 @@ def test_a_hung_driver_is_told_with_its_age_and_read_and_close_stay_quick(driver
 
 def test_a_hang_during_start_is_overcome_once_the_driver_answers(driver):
     driver.driver(hang=1)
-    source = NvmlSource(INTERVAL_S, 0.5, restart_s=0.05, retry_s=0.3)
+    patience = Patience(0.5, restart_s=0.05, retry_s=0.3)
+    source = NvmlSource(upkeep=Upkeep(quick_plan(), patience))
     source.start()
     try:
         eventually(lambda: source.read().driver_error)
@@ -251,8 +239,8 @@ class Unkillable(NvmlChild):
 
     born: ClassVar[list["Unkillable"]] = []
 
-    def __init__(self, interval_s: float) -> None:
-        super().__init__(interval_s)
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
         Unkillable.born.append(self)
 
     def ask_to_end(self) -> None:

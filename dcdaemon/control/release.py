@@ -1,0 +1,36 @@
+"""Release: an operator has the driver let go of, so that it can be loaded anew, and taken back."""
+
+import logging
+
+from dcdaemon.control.desk import Desk
+from dcdaemon.control.drain import refresh_slots
+from dcdaemon.core.errors import Forbidden, Refused
+from dcdaemon.core.ports import Actor
+
+log = logging.getLogger(__name__)
+
+
+def release_driver(desk: Desk, actor: Actor, for_s: float, *, force: bool = False) -> None:
+    """Read no GPU and give none to a job for so long; 0 takes the driver back at once.
+
+    Raise Forbidden, or Refused while jobs hold GPUs: they hold the driver themselves. `force` only stops the reading.
+    """
+    if not actor.operator:
+        raise Forbidden(f"{actor.user} may not release the driver", "ask an operator of this node")
+    if desk.source is None:
+        raise Refused("this daemon reads no GPUs", "dcd status shows what it reads")
+    holders = sorted({job.id for job in desk.book.holders().values()})
+    if for_s > 0 and holders and not force:
+        names = ", ".join(str(job) for job in holders)
+        raise Refused(
+            f"job{'s' if len(holders) > 1 else ''} {names} hold{'' if len(holders) > 1 else 's'} GPUs, and the driver "
+            "with them: it could not be unloaded",
+            "dcd drain keeps new jobs away until they have ended; --force only stops the reading of GPUs",
+        )
+    log.info(
+        "driver released" if for_s > 0 else "driver taken back",
+        extra={"action": "driver_released" if for_s > 0 else "driver_taken_back", "user": actor.user, "for": for_s},
+    )
+    desk.source.release(for_s)
+    desk.board.gpus = desk.source.read()
+    refresh_slots(desk)

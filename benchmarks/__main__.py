@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-NAMES = ("cli", "start", "throughput", "depth", "followers", "footprint", "plan")
+NAMES = ("cli", "start", "throughput", "depth", "followers", "footprint", "history", "metrics", "plan", "simulate")
 
 
 def main() -> None:

@@ -181,7 +181,9 @@ class GpuSample:
     remap_banks_spent: int | None = gauge(
         "Memory banks with no spare row left.", "nvmlDeviceGetRowRemapperHistogram", _AMPERE, every_s=60
     )
-    retired_pages: int | None = gauge("Memory pages taken out of use.", "field 29 + field 30", "before Ampere", every_s=60)
+    retired_pages: int | None = gauge(
+        "Memory pages taken out of use.", "field 29 + field 30", "before Ampere", every_s=60
+    )
     last_xid: int | None = fact("Code of the newest XID.", "NVML events, kernel log", every_s=1)
     recovery_action: int | None = gauge(
         "What the driver asks for: 0 nothing, 1 GPU reset, 2 node reboot, 3 drain P2P, 4 drain and reset, "

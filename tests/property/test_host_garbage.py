@@ -66,7 +66,7 @@ def host_of(root, told):
     host.patience_s = 30.0
     try:
         host.read()
-        clock.advance(10.0)
+        clock.advance(60.0)
         yield host
     finally:
         host.close()

@@ -48,7 +48,7 @@ def sample_stale(picture: NodePicture, _open: AbstractSet[str]) -> Iterator[Sign
 def _stale(picture: NodePicture, gpu: GpuInfo) -> Sign | None:
     sample = picture.samples.get(gpu.index)
     limit_s = picture.thresholds.stale_after_s
-    age_s = None if sample is None else picture.monotonic_s - sample.monotonic_s
+    age_s = picture.sample_ages_s.get(gpu.index) if sample is None else picture.monotonic_s - sample.monotonic_s
     if age_s is not None and age_s <= limit_s:
         return None
     since = "has never been sampled" if age_s is None else f"was last sampled {format_duration(age_s)} ago"

@@ -49,7 +49,10 @@ class EndedJob:
 
 @dataclass(frozen=True, slots=True)
 class NodePicture:
-    """Everything the rules may know of a node at `at`; maps are by GPU index."""
+    """Everything the rules may know of a node at `at`; maps are by GPU index.
+
+    `sample_ages_s` tells how long ago each GPU was read, also where its sample was withdrawn since.
+    """
 
     at: float
     monotonic_s: float
@@ -58,6 +61,7 @@ class NodePicture:
     driver_error: str | None = None
     gpus: tuple[GpuInfo, ...] = ()
     samples: Mapping[int, GpuSample] = field(default_factory=dict)
+    sample_ages_s: Mapping[int, float] = field(default_factory=dict)
     lost: frozenset[int] = frozenset()
     allocations: Mapping[int, Allocation] = field(default_factory=dict)
     util_windows: Mapping[int, UtilWindow] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from dcdaemon.control.drain import drain, undrain
 from dcdaemon.control.gpu_state import health
 from dcdaemon.control.newest import device
 from dcdaemon.control.release import release_driver
+from dcdaemon.core.errors import StoreUnavailable
 from dcdaemon.core.gpu import GpuInfo, GpuProcess
 from dcdaemon.core.job import Job
 from dcdaemon.core.metric import metrics_of
@@ -27,7 +28,7 @@ def get_gpus(desk: DeskOf, _: ActorOf) -> Document:
     samples = {sample.gpu: sample for sample in reading.samples}
     slots = {slot.index: slot for slot in desk.book.node.gpus}
     holders = desk.book.holders()
-    energy_mj = {row.key: row.energy_mj for row in desk.store.energy("gpu", None)}
+    energy_mj = _energy_mj(desk)
     gpus = []
     for gpu in reading.gpus:
         document = gpu_document(
@@ -40,6 +41,14 @@ def get_gpus(desk: DeskOf, _: ActorOf) -> Document:
         "driver_error": reading.driver_error, "released_until": iso(reading.released_until),
         "simulated": desk.gpus_simulated, "gpus": gpus,
     }  # fmt: skip
+
+
+def _energy_mj(desk: Desk) -> dict[str, int]:
+    """Return what each GPU used in all; while the database is away only that is unknown, not the GPUs."""
+    try:
+        return {row.key: row.energy_mj for row in desk.store.energy("gpu", None)}
+    except StoreUnavailable:
+        return {}
 
 
 def gpu_document(

@@ -1,6 +1,7 @@
 """The daemon about itself: its duties, queue, database and engine."""
 
 import resource
+from collections.abc import Iterator
 from dataclasses import asdict
 
 from fastapi import APIRouter
@@ -9,8 +10,9 @@ from dcdaemon.api.documents import SCHEMA, Document, iso
 from dcdaemon.api.identity import ActorOf, DeskOf
 from dcdaemon.api.listing import summary
 from dcdaemon.control.desk import Desk
-from dcdaemon.core.samples import AnySample
+from dcdaemon.core.samples import AnySample, GpuSample
 from dcdaemon.core.secrecy import mask_url
+from dcdaemon.core.units import format_duration
 
 router = APIRouter(prefix="/v1", tags=["daemon"])
 
@@ -65,8 +67,19 @@ def _collectors(desk: Desk) -> list[Document]:
 def _troubles(desk: Desk) -> list[Document]:
     """Tell of each device that does not answer: GPUs, mounts, switches, object stores."""
     fresh = desk.board.newest.fresh(desk.clock.monotonic())
-    told = (device_error for sample, _ in fresh if (device_error := _error(sample)) is not None)
-    return sorted(told, key=lambda trouble: (trouble["kind"], trouble["device"]))
+    told = [device_error for sample, _ in fresh if (device_error := _error(sample)) is not None]
+    return sorted([*told, *_silent_gpus(desk)], key=lambda trouble: (trouble["kind"], trouble["device"]))
+
+
+def _silent_gpus(desk: Desk) -> Iterator[Document]:
+    """Tell of the GPUs whose values are withdrawn while the driver answers for others."""
+    reading, now_s = desk.board.gpus, desk.clock.monotonic()
+    if reading.driver_error is not None:
+        return
+    for gpu in {gpu.index for gpu in reading.gpus} - {sample.gpu for sample in reading.samples}:
+        age_s = desk.board.newest.age_s((GpuSample.KIND, gpu), now_s)
+        error = "has not answered yet" if age_s is None else f"has not answered for {format_duration(age_s)}"
+        yield {"kind": GpuSample.KIND, "device": str(gpu), "error": error}
 
 
 def _error(sample: AnySample) -> Document | None:

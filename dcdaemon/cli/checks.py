@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dcdaemon.cli.check import FAIL, OK, WARN, Check
 from dcdaemon.cli.collector_checks import collector_checks
-from dcdaemon.cli.show.words import memory
+from dcdaemon.cli.show.words import count, memory
 from dcdaemon.client.answer import Document
 from dcdaemon.client.http import Client
 from dcdaemon.core.errors import DcdError, Unreachable
@@ -79,6 +79,8 @@ def _driver(status: Document) -> Check:
         return Check("driver", OK, f"GPUs are not read: node.roles has {', '.join(roles)}, not {_COMPUTE}")
     if status.get("driver_error") or not status["driver_version"]:
         why = status.get("driver_error") or "none was found"
+        if total:
+            return Check("driver", WARN, f"{why}: nothing is known of {count(total, 'GPU')} now", "see nvidia-smi")
         return Check("driver", WARN, f"no NVIDIA driver ({why}): 0 GPUs, the host alone is watched", "see nvidia-smi")
     return Check("driver", OK, f"driver {status['driver_version']}, {total} GPUs seen")
 

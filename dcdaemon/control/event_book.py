@@ -92,7 +92,7 @@ class EventBook:
             self._recent_xids.append((event.at, event.gpu, code, event.count))
 
     def _join(self, event: Event) -> None:
-        key = event.kind, event.subject, str(event.evidence.get("xid", ""))
+        key = event.kind, event.subject, str(event.evidence.get("xid", event.evidence.get("metric", "")))
         burst = self._bursts.pop(key, None)
         if burst is None or _is_over(burst, event.at):
             burst = _Burst(event, event.at)

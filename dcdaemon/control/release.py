@@ -19,18 +19,38 @@ def release_driver(desk: Desk, actor: Actor, for_s: float, *, force: bool = Fals
         raise Forbidden(f"{actor.user} may not release the driver", "ask an operator of this node")
     if desk.source is None:
         raise Refused("this daemon reads no GPUs", "dcd status shows what it reads")
-    holders = sorted({job.id for job in desk.book.holders().values()})
-    if for_s > 0 and holders and not force:
-        names = ", ".join(str(job) for job in holders)
-        raise Refused(
-            f"job{'s' if len(holders) > 1 else ''} {names} hold{'' if len(holders) > 1 else 's'} GPUs, and the driver "
-            "with them: it could not be unloaded",
-            "dcd drain keeps new jobs away until they have ended; --force only stops the reading of GPUs",
-        )
+    refuse = for_s > 0 and not force
+    if refuse:
+        _refuse_holders(desk)
+    _let_go(desk, for_s)
+    if refuse:
+        try:
+            # A job may have been started while the driver was let go of: it holds the driver now.
+            _refuse_holders(desk)
+        except Refused:
+            _let_go(desk, 0.0)
+            raise
     log.info(
         "driver released" if for_s > 0 else "driver taken back",
         extra={"action": "driver_released" if for_s > 0 else "driver_taken_back", "user": actor.user, "for": for_s},
     )
+
+
+def _let_go(desk: Desk, for_s: float) -> None:
+    """Have it let go of for so long, and let the scheduler know."""
+    assert desk.source is not None  # noqa: S101  asked by the caller
     desk.source.release(for_s)
     desk.board.gpus = desk.source.read()
     refresh_slots(desk)
+
+
+def _refuse_holders(desk: Desk) -> None:
+    """Raise Refused while jobs hold GPUs."""
+    holders = sorted({job.id for job in desk.book.holders().values()})
+    if holders:
+        several = len(holders) > 1
+        raise Refused(
+            f"job{'s' if several else ''} {', '.join(map(str, holders))} hold{'' if several else 's'} GPUs, and the driver "
+            "with them: it could not be unloaded",
+            "dcd drain keeps new jobs away until they have ended; --force only stops the reading of GPUs",
+        )

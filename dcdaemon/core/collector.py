@@ -14,10 +14,10 @@ class Lack:
 
 @dataclass(frozen=True, slots=True)
 class CollectorReport:
-    """How one collector is doing; `last_read_s` is monotonic."""
+    """How one collector is doing; `every_s` is None for one that follows what comes, `last_read_s` is monotonic."""
 
     name: str
-    every_s: float
+    every_s: float | None
     running: bool = True
     lack: Lack | None = None
     error: str | None = None

@@ -46,7 +46,8 @@ class _Gpu:
     def answer(self, now_s: float) -> Answer:
         """Return what it said last."""
         error = self.sample.error if self.sample else None
-        return Answer(now_s - self.read_s, error, None if self.lost_s is None else now_s - self.lost_s)
+        lost_s = None if self.lost_s is None else now_s - self.lost_s
+        return Answer(now_s - self.read_s, error, lost_s, said=self.sample is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +208,12 @@ class GpuBoard:
             row[_PROCESSES] = processes
             row[_LAST_XID] = self._last_xid(index)
             row[:3] = at, monotonic_s, index
+            sample = GpuSample(*row)
+        else:
+            # The code does not come from the GPU, and tells why this one is lost.
+            sample = GpuSample(at, monotonic_s, index, last_xid=self._last_xid(index), error=str(error))
         return _News(
-            sample=GpuSample(*row) if error is None else GpuSample(at, monotonic_s, index, error=str(error)),
+            sample=sample,
             row=row,
             processes=processes,
             info=GpuInfo(**more["info"]) if "info" in more else None,

@@ -102,10 +102,10 @@ class Supervisor:
                 self._stay_away()
                 continue
             try:
-                self._rest(self._one_life(self._launch(self._plan)))
+                self._pause(self._one_life(self._launch(self._plan)))
             except OSError as error:
                 self._board.blame(f"the telemetry child cannot be started: {error}")
-                self._rest(self._back_off_s())
+                self._pause(self._back_off_s())
 
     def _one_life(self, child: NvmlChild) -> float:
         """Listen to a child, and to those that take its place; return the seconds to wait before the next."""
@@ -263,12 +263,26 @@ class Supervisor:
             os.eventfd_read(self._bell)
         return [by_descriptor[descriptor] for descriptor in ready if descriptor in by_descriptor]
 
-    def _rest(self, rest_s: float) -> None:
-        """Sleep, unless somebody rings."""
+    def _pause(self, pause_s: float) -> None:
+        """Rest between two children, unless somebody rings; what becomes of the GPUs meanwhile is told, too."""
+        until_s = time.monotonic() + pause_s
+        while not self._closing and self._released_s is None:
+            now_s = time.monotonic()
+            left_s = until_s - now_s
+            if left_s <= 0:
+                return
+            self._tick(now_s)
+            if self._rest(min(left_s, self._plan.interval_s)):
+                return
+
+    def _rest(self, rest_s: float) -> bool:
+        """Sleep, unless somebody rings; return whether somebody did."""
         poll = select.poll()
         poll.register(self._bell, select.POLLIN)
-        if not self._closing and poll.poll(max(rest_s, 0.0) * 1000):
+        rung = not self._closing and bool(poll.poll(max(rest_s, 0.0) * 1000))
+        if rung:
             os.eventfd_read(self._bell)
+        return rung
 
     def _ring(self) -> None:
         os.eventfd_write(self._bell, 1)

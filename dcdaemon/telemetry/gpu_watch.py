@@ -12,11 +12,15 @@ LOST = frozenset({"lost", "reset required"})
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The newest that a GPU said: how long ago, what is wrong with it, and for how long it has been lost."""
+    """The newest that a GPU said: how long ago, what is wrong with it, and for how long it has been lost.
+
+    `said` is whether it has said anything; where it has not, `age_s` is how long it has been waited for.
+    """
 
     age_s: float
     error: str | None = None
     lost_s: float | None = None
+    said: bool = True
 
 
 class _State(Enum):
@@ -41,7 +45,9 @@ class GpuWatch:
         """Tell what has changed; `answers` has every GPU that the driver knows, `trouble` what is known to be wrong."""
         if not answers:
             return
-        answering = any(answer.age_s <= self._fresh_s for answer in answers.values())
+        quick = [answer for answer in answers.values() if answer.age_s <= self._fresh_s]
+        # That a fresh child begins to wait is no answer yet.
+        answering = any(answer.said for answer in quick) if self._silent else bool(quick)
         if answering == self._silent:
             self._silent = not answering
             self._say_driver(at, answers, trouble)
@@ -62,7 +68,7 @@ class GpuWatch:
     def _state(self, answer: Answer, before: _State) -> _State:
         if answer.age_s <= self._fresh_s:
             if answer.error is None:
-                return _State.WELL
+                return _State.WELL if answer.said else before
             return _State.LOST if answer.error in LOST else before
         return _State.STALE if answer.age_s > self._fresh_s + self._interval_s else before
 

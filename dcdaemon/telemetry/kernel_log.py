@@ -131,7 +131,7 @@ class KernelLog:
             self._told = lack
             self._tell(Event(time.time(), EventKind.UNREADABLE, NAME, f"the kernel log cannot be read: {lack.why}"))
         self._lack = lack
-        self._report(CollectorReport(NAME, 0.0, lack=lack))
+        self._report(CollectorReport(NAME, None, lack=lack))
 
 
 def _text(message: Any) -> str:

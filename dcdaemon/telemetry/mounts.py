@@ -54,8 +54,8 @@ def unescaped(text: str) -> str:
 
 
 def printable(path: str) -> str:
-    """Return a path with marks for the bytes that are no UTF-8."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    """Return a path with marks for the bytes that are no UTF-8, and for zeros, which PostgreSQL keeps in no text."""
+    return os.fsencode(path).decode("utf-8", "replace").replace("\0", "\ufffd")
 
 
 def _mount(line: str) -> Mount | None:

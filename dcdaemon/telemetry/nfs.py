@@ -81,7 +81,7 @@ class NfsCounters:
         return NfsSample(
             at=at,
             mount=printable(mount.point),
-            server=printable(mount.server),
+            server=printable(mount.server) or None,
             read_bytes=mount.bytes[0],
             written_bytes=mount.bytes[1],
             operations=requests,

@@ -9,10 +9,9 @@ from collections.abc import Sequence
 
 from dcdaemon.api.metrics.own import write
 from dcdaemon.api.metrics.text import Page, label, labels
-from dcdaemon.control.board import DutyReport
+from dcdaemon.control.board import Board, DutyReport
 from dcdaemon.control.desk import Desk
 from dcdaemon.core.job import ENDED, Job, JobState
-from dcdaemon.core.samples import HostReading
 
 _PAGE_BYTES = resource.getpagesize()
 
@@ -47,7 +46,7 @@ def write_daemon(page: Page, desk: Desk, duties: Sequence[DutyReport]) -> None:
     write(page, "dcd_simulated", [("", int(facts.simulated))])
     write(page, "dcd_ledger_booked_timestamp_seconds", [("", desk.board.booked_until or None)])
     _write_duties(page, duties)
-    _write_collectors(page, desk.board.host, desk.clock.monotonic())
+    _write_collectors(page, desk.board, desk.clock.monotonic())
     _write_process(page, facts.started_at)
 
 
@@ -59,8 +58,9 @@ def _write_duties(page: Page, duties: Sequence[DutyReport]) -> None:
     write(page, "dcd_duty_ticks_total", ((name, duty.ticks) for name, duty in of))
 
 
-def _write_collectors(page: Page, host: HostReading | None, now_s: float) -> None:
-    of = [(label("collector", one.name), one) for one in (host.collectors if host is not None else ()) if one.running]
+def _write_collectors(page: Page, board: Board, now_s: float) -> None:
+    swept = board.host.collectors if board.host is not None else ()
+    of = [(label("collector", one.name), one) for one in (*swept, *board.collectors.values()) if one.running]
     ages = ((name, None if one.last_read_s is None else round(now_s - one.last_read_s, 3)) for name, one in of)
     write(page, "dcd_collector_up", ((name, int(one.lack is None and one.error is None)) for name, one in of))
     write(page, "dcd_collector_last_read_age_seconds", ages)

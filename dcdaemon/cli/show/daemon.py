@@ -31,7 +31,7 @@ def status_text(status: Document) -> str:
         ("resident", memory(status["rss_bytes"])),
         ("jobs", f"{queue['running']} running, {queue['waiting']} waiting, {queue['held']} held"),
         ("engine", status["engine"]),
-        ("driver", status["driver_version"] or _no_driver(status)),
+        ("driver", _driver(status)),
         ("database", _database(base)),
         ("anomalies", f"{status['open_anomalies']} open"),
     ]
@@ -51,8 +51,11 @@ def _database(base: Document) -> str:
     return f"{base['url']} ({', '.join(figures)})"
 
 
-def _no_driver(status: Document) -> str:
-    return "none found" if "compute" in status.get("roles", ["compute"]) else "not read, by node.roles"
+def _driver(status: Document) -> str:
+    if "compute" not in status.get("roles", ["compute"]):
+        return "not read, by node.roles"
+    version, error = status["driver_version"], status.get("driver_error")
+    return ": ".join(filter(None, [version, error])) or "none found"
 
 
 def _duty(duty: Document) -> str:
@@ -63,8 +66,14 @@ def _duty(duty: Document) -> str:
 
 
 def _collector(one: Document) -> str:
-    age = UNKNOWN if one["last_read_age_s"] is None else f"{short(one['last_read_age_s'])} ago"
-    took = UNKNOWN if one["last_duration_s"] is None else f"{one['last_duration_s'] * 1000:.1f}ms"
     lack = one["lack"]
     state = f"in trouble: {one['error']}" if one["error"] else lack["why"].partition(":")[0] if lack else "ok"
-    return printable(f"  {one['name']:<14} every {duration(one['every_s']):<6} last {age:<10} took {took:<6} {state}")
+    return printable(f"  {one['name']:<14} {_cadence(one):<40} {state}")
+
+
+def _cadence(one: Document) -> str:
+    if one["every_s"] is None:
+        return "follows what comes"
+    age = UNKNOWN if one["last_read_age_s"] is None else f"{short(one['last_read_age_s'])} ago"
+    took = UNKNOWN if one["last_duration_s"] is None else f"{one['last_duration_s'] * 1000:.1f}ms"
+    return f"every {duration(one['every_s']):<6} last {age:<10} took {took}"

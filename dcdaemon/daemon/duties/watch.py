@@ -10,7 +10,7 @@ from dcdaemon.control.desk import Desk
 from dcdaemon.core.errors import Refused
 from dcdaemon.core.job import ENDED, Job
 from dcdaemon.core.ports import JobQuery
-from dcdaemon.core.samples import FilesystemSample
+from dcdaemon.core.samples import FilesystemSample, GpuSample
 from dcdaemon.daemon.duties.gpus import GpuDuty
 
 _TAIL_BYTES = 8 * 1024
@@ -74,10 +74,12 @@ class WatchDuty:
         fresh = (sample for sample, _ in self._desk.board.newest.fresh(now_s))
         # That nothing is known of GPUs whose driver an operator has let go of is not odd.
         released = reading.released_until is not None
+        ages = {gpu.index: self._desk.board.newest.age_s((GpuSample.KIND, gpu.index), now_s) for gpu in reading.gpus}
         return NodePicture(
             at=now, monotonic_s=now_s, node=self._desk.node, expected_driver=self._expected_driver,
             driver_error=None if released else reading.driver_error, gpus=() if released else reading.gpus,
             samples={sample.gpu: sample for sample in reading.samples}, lost=reading.lost,
+            sample_ages_s={gpu: age_s for gpu, age_s in ages.items() if age_s is not None},
             allocations=self._gpus.allocations(), util_windows=self._gpus.history.windows(),
             foreign_ok=self._desk.board.foreign_ok,
             filesystems=tuple(sample for sample in fresh if isinstance(sample, FilesystemSample)),

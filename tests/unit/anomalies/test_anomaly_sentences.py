@@ -72,6 +72,12 @@ def test_a_gpu_never_sampled_is_stale():
     assert the_finding(replace(WELL, samples={})).message == "gpu 3 has never been sampled"
 
 
+def test_a_gpu_whose_sample_was_withdrawn_is_stale_once_that_sample_is_too_old():
+    withdrawn = replace(WELL, samples={}, sample_ages_s={3: 45.0})
+    assert the_finding(withdrawn).message == "gpu 3 was last sampled 45s ago"
+    assert findings(replace(withdrawn, sample_ages_s={3: 5.0})) == []
+
+
 def test_a_wall_clock_set_forward_makes_no_sample_stale():
     assert findings(replace(WELL, at=WELL.at + 3600, monotonic_s=530.0)) == []
 

@@ -175,6 +175,16 @@ def test_a_database_that_refuses_is_told_as_such_and_nothing_is_accepted(door, s
     assert scene.desk.book.unfinished() == []
 
 
+def test_while_the_database_is_away_the_gpus_are_told_but_for_their_energy(door, scene, monkeypatch):
+    def away(*_):
+        raise StoreUnavailable("the database is away", "wait")
+
+    monkeypatch.setattr(scene.store, "energy", away)
+    gpus = door.ada.get("/v1/gpus")["gpus"]
+    assert gpus
+    assert {gpu["energy_j"] for gpu in gpus} == {None}
+
+
 def test_a_mistake_of_the_daemon_is_told_as_one_and_the_door_stays_open(door, scene, raw, monkeypatch, caplog):
     def broken():
         raise ZeroDivisionError("secret detail")

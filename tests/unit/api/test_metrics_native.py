@@ -266,6 +266,7 @@ def test_the_daemon_tells_of_its_duties_its_collectors_its_ledger_and_itself(pag
             CollectorReport("snmp", 60.0, running=False),
         ),
     )
+    scene.desk.board.collectors["kernel log"] = CollectorReport("kernel log", None)
     shown = page(told=duties)
     assert shown.value("dcd_ledger_booked_timestamp_seconds") is None
     assert [shown.value("dcd_duty_up", duty=name) for name in ("gpus", "host", "watch")] == [1, 0, 0]
@@ -273,7 +274,7 @@ def test_the_daemon_tells_of_its_duties_its_collectors_its_ledger_and_itself(pag
     assert shown.value("dcd_duty_last_tick_age_seconds", duty="gpus") == 0.2
     assert shown.value("dcd_duty_last_tick_age_seconds", duty="host") is None
     assert shown.value("dcd_duty_last_duration_seconds", duty="watch") == 0.1
-    assert [of["collector"] for of in shown.labels("dcd_collector_up")] == ["disk", "nfs"]
+    assert [of["collector"] for of in shown.labels("dcd_collector_up")] == ["disk", "nfs", "kernel log"]
     assert [shown.value("dcd_collector_up", collector=name) for name in ("disk", "nfs")] == [1, 0]
     assert shown.value("dcd_collector_last_read_age_seconds", collector="disk") == 2
     assert shown.value("dcd_collector_last_duration_seconds", collector="disk") == 0.25

@@ -1,5 +1,7 @@
 """What the daemon says of its collectors, and of the devices that do not answer."""
 
+from dataclasses import replace
+
 from dcdaemon.core.collector import CollectorReport, Lack
 from dcdaemon.core.samples import FilesystemSample, HostReading, HostSample, SwitchSample
 
@@ -24,7 +26,7 @@ def test_each_collector_is_told_with_its_age_duration_error_and_lack(door, scene
             CollectorReport("snmp", 60.0, running=False, lack=Lack("none is configured")),
         ),
     )
-    scene.desk.board.collectors["kernel_log"] = CollectorReport("kernel_log", 1.0)
+    scene.desk.board.collectors["kernel log"] = CollectorReport("kernel log", None)
     scene.clock.advance(2.0)
     assert door.ada.get("/v1/status")["collectors"] == [
         PLAIN | {"name": "cpu", "last_read_age_s": 2.0, "last_duration_s": 0.00006},
@@ -37,7 +39,7 @@ def test_each_collector_is_told_with_its_age_duration_error_and_lack(door, scene
             "running": False,
             "lack": {"why": "none is configured", "fix": None, "wrong": False},
         },
-        PLAIN | {"name": "kernel_log", "every_s": 1.0},
+        PLAIN | {"name": "kernel log", "every_s": None},
     ]
 
 
@@ -54,4 +56,17 @@ def test_devices_that_do_not_answer_are_told_while_that_is_fresh(door, scene):
         {"kind": "switch", "device": "leaf1", "error": "no answer"},
     ]
     scene.clock.advance(3600.0)
+    assert door.ada.get("/v1/status")["troubles"] == []
+
+
+def test_gpus_whose_values_are_withdrawn_are_told_while_the_driver_answers_for_others(door, scene):
+    reading = scene.desk.board.gpus
+    scene.desk.board.newest.take(reading.samples[:1], scene.clock.monotonic())
+    scene.clock.advance(12.0)
+    scene.desk.board.gpus = replace(reading, samples=reading.samples[2:])
+    assert door.ada.get("/v1/status")["troubles"] == [
+        {"kind": "gpu", "device": "0", "error": "has not answered for 12s"},
+        {"kind": "gpu", "device": "1", "error": "has not answered yet"},
+    ]
+    scene.desk.board.gpus = replace(reading, samples=(), driver_error="the driver hangs")
     assert door.ada.get("/v1/status")["troubles"] == []

@@ -29,6 +29,10 @@ FULL = {
 }
 
 
+NO_GPUS = {"driver_version": None, "driver_error": "library not found", "gpus": {"total": 0, "busy": 0}}
+HUNG = {"driver_error": "the driver hangs"}
+
+
 @pytest.mark.parametrize(
     ("changes", "name", "level", "words"),
     [
@@ -37,6 +41,8 @@ FULL = {
         ({}, "driver", "ok", "driver 580.65, 8 GPUs seen"),
         ({"simulated": True, "driver_version": None}, "driver", "ok", "8 simulated GPUs"),
         ({"driver_version": None, "driver_error": "library not found"}, "driver", "warn", "library not found"),
+        (NO_GPUS, "driver", "warn", "no NVIDIA driver (library not found): 0 GPUs, the host alone is watched"),
+        (HUNG, "driver", "warn", "the driver hangs: nothing is known of 8 GPUs now"),
         ({"roles": ["storage"], "driver_version": None, "driver_error": "x"}, "driver", "ok", "GPUs are not read"),
         ({}, "collectors", "ok", "2 collectors read: cpu, disks"),
         ({}, "database", "ok", "schema 1"),
@@ -118,6 +124,7 @@ def test_the_state_of_the_daemon_lists_its_collectors_and_what_does_not_answer(d
             documents.collector("cpu", last_duration_s=0.00006),
             documents.collector("disks", last_read_age_s=None, last_duration_s=None, error="OSError: no"),
             documents.collector("rapl", lack=lacks("no energy counters here")),
+            documents.collector("kernel log", every_s=None, last_read_age_s=None, last_duration_s=None),
             documents.collector("snmp", running=False, lack=lacks("none is configured")),
         ],
         troubles=[{"kind": "switch", "device": "leaf1", "error": "no answer"}],
@@ -126,8 +133,24 @@ def test_the_state_of_the_daemon_lists_its_collectors_and_what_does_not_answer(d
     assert "  cpu            every 5s     last 2s ago     took 0.1ms  ok" in lines
     assert "  disks          every 5s     last -          took -      in trouble: OSError: no" in lines
     assert "  rapl           every 5s     last 2s ago     took 1.0ms  no energy counters here" in lines
+    assert "  kernel log     follows what comes                       ok" in lines
     assert "  switch leaf1: no answer" in lines
     assert not [line for line in lines if "snmp" in line]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "580.65"),
+        (HUNG, "580.65: the driver hangs"),
+        (NO_GPUS, "library not found"),
+        ({"driver_version": None}, "none found"),
+        (NO_GPUS | {"roles": ["storage"]}, "not read, by node.roles"),
+    ],
+)
+def test_the_state_of_the_daemon_tells_what_is_wrong_with_the_driver(daemon, dcd, changes, words):
+    daemon.routes["GET /v1/status"] = documents.status(**changes)
+    assert f"  driver     {words}" in dcd("status").out.splitlines()
 
 
 def test_a_daemon_that_tells_nothing_of_its_collectors_is_judged_all_the_same():

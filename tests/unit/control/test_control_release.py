@@ -65,6 +65,21 @@ def test_while_jobs_hold_gpus_it_is_refused_unless_it_is_meant(scene, jobs, word
     assert scene.desk.board.gpus.released_until is None
 
 
+def test_a_job_that_starts_while_the_driver_is_let_go_of_keeps_it(scene, monkeypatch):
+    let_go = scene.desk.source.release
+
+    def release(for_s):
+        if for_s:
+            scene.run(gpus=1)
+        let_go(for_s)
+
+    monkeypatch.setattr(scene.desk.source, "release", release)
+    with pytest.raises(Refused, match="job 1 holds GPUs"):
+        release_driver(scene.desk, ROOT, 600.0)
+    assert scene.desk.board.gpus.released_until is None
+    assert blocked(scene) == {None}
+
+
 def test_a_daemon_that_reads_no_gpus_says_so():
     with pytest.raises(Refused, match="reads no GPUs"):
         release_driver(Scene().desk, ROOT, 600.0)

@@ -91,8 +91,12 @@ def test_other_kinds_other_subjects_and_other_codes_have_rows_of_their_own(store
     book = EventBook()
     for event in (xid(1.0, 79), xid(1.0, 31), xid(1.0, 79, gpu=4), link(1.0), link(1.0, "eth1")):
         book.tell(event)
+    for metric in ("temp_c", "power_w", "temp_c"):
+        book.tell(Event(1.0, EventKind.IMPLAUSIBLE_VALUE, "gpu 3", f"{metric} is nonsense", {"metric": metric}))
     book.flush(store, nobody)
-    assert len(store.events()) == 5
+    assert len(store.events()) == 7
+    odd = {event.message: event.count for event in store.events(kinds=[EventKind.IMPLAUSIBLE_VALUE])}
+    assert odd == {"temp_c is nonsense": 2, "power_w is nonsense": 1}
 
 
 def test_a_clock_set_back_keeps_the_row_and_loses_no_count(store):

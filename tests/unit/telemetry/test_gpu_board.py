@@ -149,7 +149,7 @@ def test_a_released_driver_withdraws_everything_but_what_the_gpus_are(board):
     assert reading.driver_error.endswith(" (dcd gpus release --end takes it back)")
     board.release(None)
     board.new_child(700.0)
-    assert board.answers(701.0) == {0: Answer(1.0), 1: Answer(1.0)}
+    assert board.answers(701.0) == {0: Answer(1.0, said=False), 1: Answer(1.0, said=False)}
     assert (board.reading(701.0).driver_error, board.reading(701.0).samples) == (None, ())
 
 
@@ -164,6 +164,9 @@ def test_the_newest_xid_and_the_odd_values_go_with_the_sample():
     (sample,) = board.reading(1.0).samples
     assert sample.last_xid == 79
     assert noticed == [(sample, [["temp_c", 4e6]])]
+    board.hear(said(0, 2.0, error="lost"), 2.0)
+    (lost,) = board.reading(2.0).samples
+    assert (lost.error, lost.last_xid) == ("lost", 79)
 
 
 def test_it_is_known_what_there_is_when_every_gpu_was_heard_or_none_will_be():

@@ -74,6 +74,18 @@ def test_a_silent_driver_is_one_event_and_not_one_for_each_gpu(look, told):
     assert told.kinds[1:] == [(EventKind.DRIVER_RETURNED, None)]
 
 
+def test_a_gpu_that_is_waited_for_anew_has_not_answered_by_that(look, told):
+    look(OK, OK)
+    look(OK, VERY_OLD)
+    look(OK, Answer(0.5, said=False))
+    assert told.kinds == [(EventKind.GPU_STALE, 1)]
+    look(VERY_OLD, VERY_OLD)
+    look(Answer(0.5, said=False), Answer(0.5, said=False))
+    assert told.kinds[1:] == [(EventKind.DRIVER_SILENT, None)]
+    look(OK, OK)
+    assert told.kinds[2:] == [(EventKind.DRIVER_RETURNED, None), (EventKind.GPU_FOUND, 1)]
+
+
 def test_a_gpu_that_stays_silent_when_the_driver_is_back_is_told_then(look, told):
     look(OK, OK)
     look(VERY_OLD, VERY_OLD)

@@ -192,6 +192,31 @@ def test_a_driver_that_falls_silent_is_one_event_and_so_is_its_answer(driver, st
     eventually(lambda: kinds(told) == [(EventKind.DRIVER_SILENT, None), (EventKind.DRIVER_RETURNED, None)])
 
 
+def test_a_driver_that_is_gone_is_told_before_it_is_asked_again_and_so_is_its_return(driver, start, told):
+    source = start(retry_s=60)
+    driver.driver(init_error=9)
+    driver.reload()
+    eventually(lambda: of_kind(told, EventKind.DRIVER_SILENT))
+    driver.driver(init_error=None)
+    source.release(0)  # asks at once
+    eventually(lambda: fresh(source) == {0, 1, 2, 3})
+    eventually(lambda: of_kind(told, EventKind.DRIVER_RETURNED))
+    [silent] = of_kind(told, EventKind.DRIVER_SILENT)
+    assert "the NVIDIA driver cannot be used" in silent.message
+
+
+def test_a_driver_that_is_gone_after_a_release_does_not_answer_with_every_child(driver, start, told):
+    launched = []
+    source = start(lambda plan: launched.append(plan) or NvmlChild(plan), retry_s=1.0)
+    source.release(60)
+    driver.driver(init_error=9)
+    source.release(0)
+    eventually(lambda: of_kind(told, EventKind.DRIVER_SILENT))
+    tried = len(launched)
+    eventually(lambda: len(launched) > tried + 2)
+    assert kinds(told) == [(EventKind.DRIVER_RELEASED, None), (EventKind.DRIVER_SILENT, None)]
+
+
 def test_a_child_that_crashes_is_replaced_and_told(driver, start, told):
     source = start()
     driver.gpu(0, crash=1)

@@ -48,9 +48,8 @@ def _refuse_holders(desk: Desk) -> None:
     """Raise Refused while jobs hold GPUs."""
     holders = sorted({job.id for job in desk.book.holders().values()})
     if holders:
-        several = len(holders) > 1
+        who = f"jobs {', '.join(map(str, holders))} hold" if len(holders) > 1 else f"job {holders[0]} holds"
         raise Refused(
-            f"job{'s' if several else ''} {', '.join(map(str, holders))} hold{'' if several else 's'} GPUs, and the driver "
-            "with them: it could not be unloaded",
+            f"{who} GPUs, and the driver with them: it could not be unloaded",
             "dcd drain keeps new jobs away until they have ended; --force only stops the reading of GPUs",
         )

@@ -3,7 +3,19 @@
 import importlib
 import sys
 
-NAMES = ("cli", "start", "throughput", "depth", "followers", "footprint", "history", "metrics", "plan", "simulate")
+NAMES = (
+    "cli",
+    "start",
+    "throughput",
+    "depth",
+    "followers",
+    "telemetry",
+    "tick",
+    "history",
+    "metrics",
+    "plan",
+    "simulate",
+)
 
 
 def main() -> None:

@@ -29,3 +29,12 @@ def memory_mb(pid: int) -> tuple[float, float]:
         if name in values:
             values[name] = int(rest.split()[0]) * 1024 / 1e6
     return values["Rss"], values["Pss"]
+
+
+def role(pid: int) -> str:
+    """Name a process by what it does."""
+    words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+    for part, name in (("nvml_child", "telemetry child"), ("forkserver", "fork-server"), ("daemon", "daemon")):
+        if any(part in word for word in words):
+            return name
+    return words[0]

@@ -12,6 +12,8 @@ from dcdaemon.telemetry.port_counters import PortCounters
 from dcdaemon.telemetry.roster import Roster, identities, moves
 
 _RATE = re.compile(r"([0-9.]+) Gb/sec")
+#: No link carries so much; a larger number is nonsense, and no database could hold the largest.
+_MOST_GIGABITS = 1e6
 _CARRYING = ("ACTIVE", "ACTIVE_DEFER")
 _SWITCHED_OFF = "Disabled"
 #: The rate changes with the state; asking for it is one more question to the firmware.
@@ -106,7 +108,7 @@ def parse_rate(text: str) -> int | None:
     """Return bits a second for a text like "400 Gb/sec (4X NDR)"."""
     match = _RATE.match(text)
     gigabits = decimal(match[1]) if match else None
-    return round(gigabits * 1e9) if gigabits else None
+    return round(gigabits * 1e9) if gigabits and gigabits < _MOST_GIGABITS else None
 
 
 def _word(file: KernelFile) -> str | None:

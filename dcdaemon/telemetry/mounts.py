@@ -62,7 +62,7 @@ def _mount(line: str) -> Mount | None:
     """Read one line of mountinfo (proc_pid_mountinfo(5)); a line of another shape is passed over."""
     before, dash, after = line.partition(" - ")
     fields, rest = before.split(), after.split()
-    if not dash or len(fields) < 6 or len(rest) < 3:
-        return None
+    if not dash or len(fields) < 6 or len(rest) < 3 or "\0" in unescaped(line):
+        return None  # no path holds a zero
     read_only = "ro" in fields[5].split(",") or "ro" in rest[2].split(",")
-    return Mount(fields[2], unescaped(fields[4]), rest[0], read_only, printable(unescaped(rest[1])))
+    return Mount(fields[2], unescaped(fields[4]), printable(rest[0]), read_only, printable(unescaped(rest[1])))

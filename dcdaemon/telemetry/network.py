@@ -126,7 +126,8 @@ def parse_net_dev(text: str) -> dict[str, Counters]:
     return {
         name: {value: whole(numbers[place]) for value, place in _PLACES.items()}
         for name, numbers in found
-        if name and len(numbers) >= _COUNTERS
+        # The kernel allows any byte but a slash and blanks in a name; a zero ends it, so it holds none.
+        if name and "\0" not in name and len(numbers) >= _COUNTERS
     }
 
 

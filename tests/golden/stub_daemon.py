@@ -36,8 +36,10 @@ Route = dict | Answer | Callable[[Asked], dict | Answer]
 class StubDaemon:
     """Serves `routes` ("GET /v1/jobs" -> answer, or a function of the request) until closed."""
 
-    def __init__(self, socket_path: Path | None = None, token: str | None = None) -> None:
-        self.routes: dict[str, Route] = {}
+    def __init__(
+        self, socket_path: Path | None = None, token: str | None = None, routes: dict[str, Route] | None = None
+    ) -> None:
+        self.routes: dict[str, Route] = routes or {}
         self.asked: list[Asked] = []
         self.token = token
         handler = type("Handler", (_Handler,), {"stub": self})

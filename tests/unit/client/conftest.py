@@ -16,8 +16,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., StubDaemon]]:
     """Start a stub on the test's socket, or on TCP with a token; all are closed at the end."""
     stubs = []
 
-    def start_stub(token: str | None = None) -> StubDaemon:
-        stubs.append(StubDaemon(None if token else tmp_path / "d.sock", token))
+    def start_stub(token: str | None = None, routes: dict[str, Route] | None = None) -> StubDaemon:
+        stubs.append(StubDaemon(None if token else tmp_path / "d.sock", token, routes))
         return stubs[-1]
 
     yield start_stub

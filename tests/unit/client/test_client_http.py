@@ -175,8 +175,8 @@ def test_waiting_survives_a_restart_of_the_daemon(start):
     waiter.start()
     assert asked.wait(5)
     first.server.server_close()
-    second = start()
-    second.routes = {"GET /v1/status": {"schema": 1}, "GET /v1/wait": {"schema": 1, "done": True, "jobs": []}}
+    # It must know its routes before it answers: the waiter asks again within a moment.
+    second = start(routes={"GET /v1/status": {"schema": 1}, "GET /v1/wait": {"schema": 1, "done": True, "jobs": []}})
     waiter.join(10)
     assert found == [{"schema": 1, "done": True, "jobs": []}]
     query = next(asked.query for asked in second.asked if asked.path == "/v1/wait")

@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "golden"))
 
-from stub_daemon import StubDaemon
+from stub_daemon import Route, StubDaemon
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The values of one GPU in the order in which they are written to the parent; nonsense never gets in."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 
@@ -70,18 +71,18 @@ class Values:
         return news
 
 
-class Asker:
+class Asker(ABC):
     """Something that is asked of a GPU every so often."""
 
     def __init__(self, every_s: float) -> None:
         self.every_s, self.due_s = every_s, 0.0
 
+    @abstractmethod
     def ask(self, now_s: float) -> bool:
         """Ask, and put the answers into their places; return False when it has to be asked again soon.
 
         Raise GpuLost or NoDriver when they apply.
         """
-        raise NotImplementedError
 
     @property
     def over(self) -> bool:

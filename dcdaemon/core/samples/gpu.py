@@ -191,8 +191,12 @@ class GpuSample:
         "field 230", "recent drivers",
     )  # fmt: skip
 
-    pcie_tx_bytes: int | None = counter("Bytes sent over PCIe.", "field 197", _WRAPS, every_s=1)
-    pcie_rx_bytes: int | None = counter("Bytes received over PCIe.", "field 198", _WRAPS, every_s=1)
+    pcie_tx_bytes: int | None = counter(
+        "Bytes sent over PCIe, since the telemetry child began.", "field 197", _WRAPS, every_s=1
+    )
+    pcie_rx_bytes: int | None = counter(
+        "Bytes received over PCIe, since the telemetry child began.", "field 198", _WRAPS, every_s=1
+    )
     pcie_tx_bytes_per_s: float | None = gauge(
         "Rate sent over PCIe.", "GPM 20", _HOPPER, every_s=1, dcgm=Dcgm("DCGM_FI_PROF_PCIE_TX_BYTES")
     )

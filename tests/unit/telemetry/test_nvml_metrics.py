@@ -72,7 +72,7 @@ SAYS: list[tuple[dict[str, object], dict[str, float]]] = [
     ),
     ({"gpm.20": 100, "gpm.21": 200}, {"pcie_tx_bytes_per_s": 100 * MIB, "pcie_rx_bytes_per_s": 200 * MIB}),
     ({"gpm.60": 1024, "gpm.61": 2048}, {"nvlink_rx_bytes_per_s": 1024 * MIB, "nvlink_tx_bytes_per_s": 2048 * MIB}),
-    ({"pcie_tx_bytes": 77, "pcie_rx_bytes": 88}, {"pcie_tx_bytes": 77, "pcie_rx_bytes": 88}),
+    ({"pcie_tx_bytes": 77, "pcie_rx_bytes": 88}, {"pcie_tx_bytes": 0, "pcie_rx_bytes": 0}),  # nothing has moved since
     (
         {"pcie_replay": 9, "pcie_correctable_errors": 10, "pcie_nonfatal_errors": 11, "pcie_fatal_errors": 12},
         {"pcie_replays": 9, "pcie_correctable_errors": 10, "pcie_nonfatal_errors": 11, "pcie_fatal_errors": 12},
@@ -159,7 +159,7 @@ def test_a_counter_of_32_bits_is_lengthened_by_the_rate_beside_it(driver, start)
     turns = 3
     driver.gpu(0, {"gpm": 1, "gpm.20": 0}, pcie_tx_bytes=2**32 - 10)
     source = start()
-    eventually(lambda: sample(source.read(), 0).pcie_tx_bytes == 2**32 - 10)
+    eventually(lambda: sample(source.read(), 0).pcie_tx_bytes == 0)
     # As many MiB/s as make three turns in an interval, while the counter shows none of them.
     driver.gpu(0, {"gpm.20": turns * 2**12 / 0.2}, pcie_tx_bytes=5)
     eventually(lambda: (sample(source.read(), 0).pcie_tx_bytes or 0) > 2 * 2**32)

@@ -1,6 +1,5 @@
 """Power of the whole node and temperature of its air, from the file that the BMC unit writes every minute."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +7,9 @@ from dcdaemon.core.event import EventKind, Tell
 from dcdaemon.core.samples import BmcSample, Lack
 from dcdaemon.telemetry.kernel_file import Faults
 from dcdaemon.telemetry.smart import time_of
+from dcdaemon.telemetry.unit_file import UnitFile
 
 PATH = Path("/run/dcdaemon-sensors/bmc.json")
-_SCHEMA = 1
 #: Three readings that did not come.
 _TOO_OLD_S = 180.0
 _MOST_W, _LOWEST_C, _HIGHEST_C = 100_000.0, -40.0, 100.0
@@ -23,17 +22,14 @@ class Bmc:
     """Parses the file when it changed."""
 
     def __init__(self, tell: Tell, *, path: Path = PATH) -> None:
-        self._path, self._faults = path, Faults(tell)
-        self._version: tuple[int, int] | None = None
+        self._file, self._faults = UnitFile(path), Faults(tell)
         self._read_at: float | None = None
         self._lack: Lack | None = _NOT_THERE
 
     def read(self, at: float) -> tuple[BmcSample, ...]:
         """Return what the BMC said when that is new, else nothing."""
-        version = self._current_version()
-        if version is not None and version != self._version:
-            self._version = version
-            return self._take(self._document(), at)
+        if self._file.replaced():
+            return self._take(self._file.document(), at)
         if self._read_at is not None and at - self._read_at > _TOO_OLD_S:
             self._lack = _TOO_OLD
         return ()
@@ -42,25 +38,11 @@ class Bmc:
         """Say why nothing is known, or only a part, and what to do about it."""
         return self._lack
 
-    def _current_version(self) -> tuple[int, int] | None:
-        try:
-            stat = self._path.stat()
-        except OSError:
-            return None
-        return stat.st_mtime_ns, stat.st_ino
-
-    def _document(self) -> dict[str, Any] | None:
-        try:
-            document = json.loads(self._path.read_bytes())
-        except (OSError, ValueError, RecursionError):
-            return None
-        return document if isinstance(document, dict) and document.get("schema") == _SCHEMA else None
-
     def _take(self, document: dict[str, Any] | None, at: float) -> tuple[BmcSample, ...]:
         self._read_at = at if document is None else min(time_of(document.get("at"), at), at)
         if document is None:
             self._lack = _NONSENSE
-            self._faults.say(at, "bmc", f"{self._path} holds no reading of the BMC")
+            self._faults.say(at, "bmc", f"{self._file.path} holds no reading of the BMC")
             return ()
         self._faults.over("bmc")
         if at - self._read_at > _TOO_OLD_S:

@@ -1,6 +1,5 @@
 """Health of the drives, from the file that the sensors unit writes every ten minutes."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +7,11 @@ from dcdaemon.core.event import Event, EventKind, Tell
 from dcdaemon.core.samples import DriveSample, Lack
 from dcdaemon.telemetry.kernel_file import Faults
 from dcdaemon.telemetry.smart import device_name, drive_sample, exit_words, grown, time_of, warnings
+from dcdaemon.telemetry.unit_file import UnitFile
 
 PATH = Path("/run/dcdaemon-sensors/drives.json")
 #: Three readings that did not come.
 _TOO_OLD_S = 3 * 600.0
-_SCHEMA = 1
 _NOT_THERE = Lack("the sensors unit has not read any drive", "install dcdaemon-sensors.timer (systemd/README.md)")
 
 
@@ -20,8 +19,7 @@ class DriveHealth:
     """Parses the file when it changed, and tells of drives that wear out or fail."""
 
     def __init__(self, tell: Tell, *, path: Path = PATH) -> None:
-        self._path, self._tell, self._faults = path, tell, Faults(tell)
-        self._version: tuple[int, int] | None = None
+        self._file, self._tell, self._faults = UnitFile(path), tell, Faults(tell)
         self._read_at: float | None = None
         self._lack: Lack | None = _NOT_THERE
         self._drives: dict[str, DriveSample] = {}
@@ -29,9 +27,7 @@ class DriveHealth:
 
     def read(self, at: float) -> tuple[DriveSample, ...]:
         """Return all drives when there is a new reading, or when the last one grew too old; else nothing."""
-        version = self._current_version()
-        if version is not None and version != self._version:
-            self._version = version
+        if self._file.replaced():
             return self._take(self._document(at), at)
         if self._read_at is not None and at - self._read_at > _TOO_OLD_S:
             return self._grow_old(at)
@@ -41,27 +37,19 @@ class DriveHealth:
         """Say why nothing is known, and what to do about it."""
         return self._lack
 
-    def _current_version(self) -> tuple[int, int] | None:
-        try:
-            stat = self._path.stat()
-        except OSError:
-            return None
-        return stat.st_mtime_ns, stat.st_ino
-
     def _document(self, at: float) -> dict[str, Any] | None:
-        try:
-            document = json.loads(self._path.read_bytes())
-        except (OSError, ValueError, RecursionError):
-            document = None
-        if isinstance(document, dict) and document.get("schema") == _SCHEMA:
+        document = self._file.document()
+        if document is None:
+            self._faults.say(at, "drives", f"{self._file.path} holds no reading of drives")
+        else:
             self._faults.over("drives")
-            return document
-        self._faults.say(at, "drives", f"{self._path} holds no reading of drives")
-        return None
+        return document
 
     def _take(self, document: dict[str, Any] | None, at: float) -> tuple[DriveSample, ...]:
         if document is None:
-            self._lack = Lack(f"{self._path} cannot be understood", "is dcd-sensors of the same version?", wrong=True)
+            self._lack = Lack(
+                f"{self._file.path} cannot be understood", "is dcd-sensors of the same version?", wrong=True
+            )
             return ()
         found = document.get("drives")
         drives = [drive for drive in found if isinstance(drive, dict)] if isinstance(found, list) else []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dcdaemon.telemetry import drives, sensors
+from dcdaemon.telemetry import bmc, bmc_unit, drives, sensors
 
 UNITS = Path(__file__).parents[2] / "systemd"
 INHERITED_SANDBOX = (
@@ -68,28 +68,37 @@ def test_the_check_would_see_a_misspelt_line_and_a_missing_program(tmp_path):
     assert verify(absent, tmp_path, "--system").returncode != 0
 
 
-def test_systemd_takes_every_line_of_the_sensors_unit_and_its_timer(tmp_path):
-    installed_copy("dcdaemon-sensors.service", tmp_path)
-    timer = tmp_path / "dcdaemon-sensors.timer"
+@pytest.mark.parametrize("name", ["dcdaemon-sensors", "dcdaemon-bmc"])
+def test_systemd_takes_every_line_of_the_units_that_run_as_root_and_of_their_timers(name, tmp_path):
+    installed_copy(f"{name}.service", tmp_path)
+    timer = tmp_path / f"{name}.timer"
     timer.write_text((UNITS / timer.name).read_text())
     result = verify(timer, tmp_path, "--system")
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_the_sensors_unit_has_little_that_can_be_abused(tmp_path):
-    unit = installed_copy("dcdaemon-sensors.service", tmp_path)
+@pytest.mark.parametrize("name", ["dcdaemon-sensors", "dcdaemon-bmc"])
+def test_the_units_that_run_as_root_have_little_that_can_be_abused(name, tmp_path):
+    unit = installed_copy(f"{name}.service", tmp_path)
     result = subprocess.run(
         [systemd_tool("systemd-analyze"), "security", "--offline=true", "--threshold=20", "--no-pager", str(unit)],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    # Of 10.0; what is left is the right to speak to drives (CAP_SYS_ADMIN, CAP_SYS_RAWIO, their devices), as root.
+    # Of 10.0; what is left is the right to speak to drives or the BMC (CAP_SYS_ADMIN, CAP_SYS_RAWIO, their devices).
     assert result.returncode == 0, result.stdout
 
 
-def test_the_file_of_the_sensors_unit_is_where_the_daemon_looks_for_it():
-    lines = service_lines("dcdaemon-sensors.service", repeated=True)
-    folder = Path("/run") / lines["RuntimeDirectory"]
-    assert folder / "drives.json" == drives.PATH == sensors.OUT
+@pytest.mark.parametrize(
+    ("name", "paths"),
+    [
+        ("dcdaemon-sensors", ("drives.json", drives.PATH, sensors.OUT)),
+        ("dcdaemon-bmc", ("bmc.json", bmc.PATH, bmc_unit.OUT)),
+    ],
+)
+def test_the_file_of_a_unit_is_where_the_daemon_looks_for_it(name, paths):
+    lines = service_lines(f"{name}.service", repeated=True)
+    file, read, written = paths
+    assert Path("/run") / lines["RuntimeDirectory"] / file == read == written
     assert (lines["RuntimeDirectoryMode"], lines["RuntimeDirectoryPreserve"]) == ("0755", "yes")
 
 

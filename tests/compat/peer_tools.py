@@ -64,8 +64,11 @@ Series = dict[tuple[str, str], float]
 
 
 @contextmanager
-def nvitop_exporter(programs: Path, gpus: int) -> Iterator[Series]:
-    """Run the exporter and yield its first full page: (name, index or index/pid) -> value."""
+def nvitop_exporter(programs: Path, gpus: int, processes: int = 0) -> Iterator[Series]:
+    """Run the exporter and yield its first full page: (name, index or index/pid) -> value.
+
+    It puts one value after the other onto its page: full is what has all GPUs and processes, and has stopped growing.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -74,9 +77,12 @@ def nvitop_exporter(programs: Path, gpus: int) -> Iterator[Series]:
         page: Series = {}
 
         def full() -> bool:
+            before = set(page)
             page.clear()
             page.update(_scrape(port))
-            return sum(name == "gpu_temperature_C" for name, _ in page) == gpus
+            names = [name for name, _ in page]
+            there = names.count("gpu_temperature_C"), names.count("process_gpu_memory_MiB")
+            return there[0] == gpus and there[1] >= processes and set(page) == before
 
         try:
             eventually(full, within_s=_TIMEOUT_S)

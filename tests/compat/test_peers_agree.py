@@ -147,7 +147,7 @@ def test_processes_are_the_same_with_their_memory_and_user(driver_of, ours, peer
         pid: one.mem_used_bytes for pid, one in mine.items()
     }
     assert of_nvitop[str(first)]["sm"] == 40
-    with nvitop_exporter(peers, 1) as page:
+    with nvitop_exporter(peers, 1, processes=2) as page:
         assert {pid: page["process_gpu_memory_MiB", f"0/{pid}"] * MIB for pid in mine} == {
             pid: one.mem_used_bytes for pid, one in mine.items()
         }

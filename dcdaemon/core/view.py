@@ -1,7 +1,13 @@
 """The immutable picture a scheduling decision is made from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
+
+#: What a job counts against: the kind of limit and whose it is, as ("user", "ada") or ("array", "120").
+CapKey = tuple[str, str]
+NO_CAPS: Mapping[CapKey, int] = MappingProxyType({})
 
 
 class GpuBlock(StrEnum):
@@ -45,13 +51,25 @@ class RunningJob:
     cpus: int
     mem_bytes: int
     ends_at: float | None
+    started_at: float | None = None
+    predicted_s: float | None = None
+    gpu_mem_bytes: int | None = None
+    user: str = ""
+    account: str = ""
+    queue: str = ""
+    priority: int = 50
+    caps: tuple[CapKey, ...] = ()
+    preemptible: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedJob:
     """A waiting job as the scheduler sees it; `sequence` breaks ties first in, first out.
 
-    `limit_s` is the longest it can hold its place: the limit that was asked for and `grace_s`.
+    `limit_s` is the longest it can hold its place: the limit that was asked for and `grace_s`. `predicted_s` is
+    what it is expected to run, None when nobody knows; `queued_at` is when it became ready, epoch seconds.
+    `gpu_mem_bytes` asks for that much of one GPU's memory instead of whole GPUs. `caps` are the limits that it
+    counts against while it runs.
     """
 
     id: int
@@ -65,11 +83,24 @@ class QueuedJob:
     waits_for: tuple[int, ...] = ()
     failed_dependency: int | None = None
     grace_s: float = 0.0
+    queued_at: float = 0.0
+    begin_at: float | None = None
+    predicted_s: float | None = None
+    gpu_mem_bytes: int | None = None
+    user: str = ""
+    account: str = ""
+    queue: str = ""
+    caps: tuple[CapKey, ...] = ()
+    preemptible: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterView:
-    """Nodes and what runs on them at one instant."""
+    """Nodes and what runs on them at one instant, and the most that may run under each limit.
+
+    A cap counts GPUs; of the kind "array" it counts jobs.
+    """
 
     nodes: tuple[NodeView, ...]
     running: tuple[RunningJob, ...] = field(default=())
+    caps: Mapping[CapKey, int] = field(default=NO_CAPS)

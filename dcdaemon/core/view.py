@@ -3,11 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 
 #: What a job counts against: the kind of limit and whose it is, as ("user", "ada") or ("array", "120").
 CapKey = tuple[str, str]
-NO_CAPS: Mapping[CapKey, int] = MappingProxyType({})
 
 
 class GpuBlock(StrEnum):
@@ -103,4 +101,4 @@ class ClusterView:
 
     nodes: tuple[NodeView, ...]
     running: tuple[RunningJob, ...] = field(default=())
-    caps: Mapping[CapKey, int] = field(default=NO_CAPS)
+    caps: Mapping[CapKey, int] = field(default_factory=dict)

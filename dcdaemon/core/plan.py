@@ -13,7 +13,7 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Start this job on these GPUs of this node; `backfilled` when it passed the head of the queue.
+    """Start this job on these GPUs of this node; `backfilled` when it passed a job that has a reservation.
 
     `also` names the further nodes of a gang: all of its parts start, or none.
     """
@@ -27,9 +27,11 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """What is kept for the job at the head: node, the GPUs it counts on, and when they are free at the latest.
+    """What is kept for a job that has to wait: node, the GPUs it counts on, and when they are free at the latest.
 
-    `also` names the further nodes of a gang; `at` is when the last of its nodes is free.
+    `also` names the further nodes of a gang; `at` is when the last of its nodes is free if every job runs to its
+    limit, None when one has none; `expected_at` is when predictions say so, where that is earlier. A promised one
+    stays on its GPUs from plan to plan, and only a job whose limit ends in time may use them before.
     """
 
     job_id: int
@@ -37,12 +39,29 @@ class Reservation:
     gpus: tuple[int, ...]
     at: float | None
     also: tuple[Part, ...] = ()
+    expected_at: float | None = None
+    promised: bool = False
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All its nodes."""
+        return (Part(self.node, self.gpus), *self.also)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The starts of one cycle, in order, and the head's reservation if someone has to wait."""
+    """The starts of one cycle, in order, and what is kept for those who have to wait, the head of the queue first."""
 
     starts: tuple[Start, ...]
-    reservation: Reservation | None
+    reservations: tuple[Reservation, ...]
     made_at: float
+
+    @property
+    def reservation(self) -> Reservation | None:
+        """What is kept for the head, None when nobody has to wait."""
+        return self.reservations[0] if self.reservations else None
+
+    @property
+    def promises(self) -> tuple[Reservation, ...]:
+        """The reservations that the next plan has to keep."""
+        return tuple(kept for kept in self.reservations if kept.promised)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from dcdaemon.core.plan import Reservation
+
 #: What a job counts against: the kind of limit and whose it is, as ("user", "ada") or ("array", "120").
 CapKey = tuple[str, str]
 
@@ -93,12 +95,27 @@ class QueuedJob:
 
 
 @dataclass(frozen=True, slots=True)
-class ClusterView:
-    """Nodes and what runs on them at one instant, and the most that may run under each limit.
+class Standing:
+    """What the past says to a decision.
 
-    A cap counts GPUs; of the kind "array" it counts jobs.
+    `promises` are those of the plan before. `fifo_wait_s` is the longest wait that first in, first out would have
+    made of the jobs so far, None while unknown. `shares_used` is what each account and user had of its fair share.
+    """
+
+    promises: tuple[Reservation, ...] = ()
+    fifo_wait_s: float | None = None
+    shares_used: Mapping[tuple[str, str], float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterView:
+    """Nodes and what runs on them at one instant, and what an earlier moment left behind.
+
+    `caps` are the most that may run under each limit, in GPUs; of the kind "array" in jobs. `standing` is what was
+    promised and what people have had to wait for before.
     """
 
     nodes: tuple[NodeView, ...]
     running: tuple[RunningJob, ...] = field(default=())
     caps: Mapping[CapKey, int] = field(default_factory=dict)
+    standing: Standing = field(default_factory=Standing)

@@ -1,83 +1,152 @@
 """One scheduling pass: from a picture of the cluster and the queue to a plan, without doing anything."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from dcdaemon.core.plan import Part, Plan, Start
-from dcdaemon.core.view import ClusterView, QueuedJob
+from dcdaemon.core.plan import Part, Plan, Reservation, Start
+from dcdaemon.core.view import ClusterView, QueuedJob, Standing
+from dcdaemon.scheduler.caps import Tally
 from dcdaemon.scheduler.gang import could_hold
+from dcdaemon.scheduler.order import Ranking
 from dcdaemon.scheduler.placement import Placement, place
 from dcdaemon.scheduler.policy import Policy
 from dcdaemon.scheduler.queue import QueueIndex
-from dcdaemon.scheduler.reserve import Guard, reserve
+from dcdaemon.scheduler.reserve import Guards, reserve
+from dcdaemon.scheduler.shape import Demand, Shape
 from dcdaemon.scheduler.space import Hold, NodeSpace, spaces_of
-from dcdaemon.scheduler.walk import Walk
+
+#: How many overdue jobs are promised a start at a time.
+MOST_PROMISES = 2
 
 
 def plan(view: ClusterView, queue: QueueIndex, policy: Policy, now: float) -> Plan:
-    """Decide which waiting jobs start now, and what is kept for the first one that has to wait."""
-    # 1 view: what is free on each node
-    return plan_on(spaces_of(view), queue, policy, now)
+    """Decide which waiting jobs start now, and what is kept for those that have to wait."""
+    # 1 view: what is free on each node, and what is left of each limit
+    return plan_on(spaces_of(view), queue, policy, now, view.standing, Tally.of(view))
 
 
-def plan_on(nodes: Sequence[NodeSpace], queue: QueueIndex, policy: Policy, now: float) -> Plan:
+def plan_on(
+    nodes: Sequence[NodeSpace],
+    queue: QueueIndex,
+    policy: Policy,
+    now: float,
+    standing: Standing | None = None,
+    tally: Tally | None = None,
+) -> Plan:
     """Decide the same on spaces that the caller keeps from pass to pass; what starts is taken from them."""
-    # 2 order: higher priority first, then first in, first out
-    walk = queue.walk()
-    # 3 fit: start jobs in that order, up to the first that does not fit
-    starts = _start_in_order(walk, nodes, policy, now)
-    head = walk.job
-    if head is None:
-        return Plan(tuple(starts), None, now)
-    # 4 reserve: that job is the head; promise it the earliest start there is
-    guard = reserve(head, nodes, policy, now)
-    # 5 backfill: let later jobs pass where they cannot delay the head
-    if policy.backfill:
-        starts += _backfill(walk, nodes, guard, policy, now)
-    return Plan(tuple(starts), guard.reservation, now)
+    # 2 order: higher priority first, then the overdue, then the order of the queue
+    ranking = Ranking(policy, now, standing or Standing())
+    cycle = _Cycle(nodes, policy, now, ranking, tally or Tally({}))
+    walk = queue.walk(ranking)
+    for job, shape in walk:
+        verdict = cycle.consider(job, shape)
+        if verdict is _STOP:
+            break
+        if verdict is _SKIP:
+            walk.skip_group()
+    return Plan(tuple(cycle.starts), tuple(guard.reservation for guard in cycle.guards.all), now)
 
 
-def _start_in_order(walk: Walk, nodes: Sequence[NodeSpace], policy: Policy, now: float) -> list[Start]:
-    starts: list[Start] = []
-    while (job := walk.job) is not None:
-        placement = place(walk.shape, nodes, policy)
+#: However short the job is.
+_HOPELESS = [(0.0, 0.0)]
+
+
+def anything_fits(queue: QueueIndex, nodes: Sequence[NodeSpace], policy: Policy) -> bool:
+    """Say whether a pass could start anything at all; where nothing fits it need not be made."""
+    return any(place(Shape(*demand, None), nodes, policy) is not None for demand in queue.demands)
+
+
+_GO_ON, _SKIP, _STOP = "go on", "skip the group", "stop"
+
+
+@dataclass(slots=True)
+class _Cycle:
+    """One pass: what has been handed out, what is kept, and what need not be tried again."""
+
+    nodes: Sequence[NodeSpace]
+    policy: Policy
+    now: float
+    ranking: Ranking
+    tally: Tally
+    guards: Guards = field(init=False)
+    starts: list[Start] = field(default_factory=list)
+    has_head: bool = False
+    promises: int = 0
+    tried_in_vain: int = 0
+    #: Demand -> the limits and predictions refused. Space only shrinks, so a refusal stands for longer ones, for good.
+    refused: dict[Demand, list[tuple[float, float]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.guards = Guards(self.policy, self.now)
+
+    def consider(self, job: QueuedJob, shape: Shape) -> str:
+        """Start the job, or keep something for it, or pass it over; tells how to go on."""
+        overdue = self._may_promise(job)
+        if not overdue and self._was_refused(shape):
+            return _SKIP if shape.limit_s is None or self.refused[shape.demand] == _HOPELESS else _GO_ON
+        if not self.tally.allows(job):
+            return _SKIP
+        # 3 fit: whatever has room and harms nobody starts
+        placement = place(shape, self.nodes, self.policy, self.guards if self.guards.all else None)
         if placement is not None:
-            starts.append(_start(job, placement, now))
-            walk.next_job()
-        elif could_hold(walk.shape, nodes, policy):
-            return starts
-        else:
+            self._start(job, placement)
+            return _GO_ON
+        return self._wait(job, shape, overdue=overdue)
+
+    def _may_promise(self, job: QueuedJob) -> bool:
+        return self.promises < MOST_PROMISES and self.ranking.is_overdue(job)
+
+    def _wait(self, job: QueuedJob, shape: Shape, *, overdue: bool) -> str:
+        # 4 reserve: for the overdue, and for the first of the others, the head
+        holdable = could_hold(shape, self.nodes, self.policy)
+        if not holdable:
             # Only a repair or an operator makes room: a reservation nobody can keep would block all others.
-            walk.next_shorter(0.0)
-    return starts
+            return _SKIP
+        if overdue or not self.has_head:
+            self._reserve(job, overdue=overdue)
+            if not self.policy.backfill:
+                return _STOP
+        else:
+            # 5 backfill: all others pass where they harm nobody
+            self.tried_in_vain += 1
+        self._refuse(shape)
+        return _GO_ON if self.tried_in_vain < self.policy.backfill_depth else _STOP
+
+    def _reserve(self, job: QueuedJob, *, overdue: bool) -> None:
+        guard = reserve(job, self.nodes, self.guards, promised=self._promise_of(job), keep=overdue)
+        if overdue:
+            self.promises += 1
+        else:
+            self.has_head = True
+        if guard is not None:
+            self.guards.add(guard)
+
+    def _promise_of(self, job: QueuedJob) -> Reservation | None:
+        return next((kept for kept in self.ranking.standing.promises if kept.job_id == job.id), None)
+
+    def _was_refused(self, shape: Shape) -> bool:
+        longest_s, predicted_s = _span(shape)
+        return any(
+            limit_s <= longest_s and run_s <= predicted_s for limit_s, run_s in self.refused.get(shape.demand, ())
+        )
+
+    def _refuse(self, shape: Shape) -> None:
+        if place(shape, self.nodes, self.policy) is None:
+            self.refused[shape.demand] = _HOPELESS
+        else:
+            self.refused.setdefault(shape.demand, []).append(_span(shape))
+
+    def _start(self, job: QueuedJob, placement: Placement) -> None:
+        share, (first, *others) = placement.share, placement.parts
+        self.guards.note(share, [part.node for part in placement.parts])
+        self.tally.take(job)
+        for node, gpus in placement.parts:
+            ends_at = self.now + share.longest_s
+            node.take(Hold(job.id, gpus, share.cpus, share.mem_bytes, ends_at, self.now, job.predicted_s))
+        also = tuple(Part(node.name, gpus) for node, gpus in others)
+        self.starts.append(Start(job.id, first.node.name, first.gpus, bool(self.guards.all), also))
 
 
-def _backfill(walk: Walk, nodes: Sequence[NodeSpace], guard: Guard, policy: Policy, now: float) -> list[Start]:
-    starts: list[Start] = []
-    # Demand -> shortest limit refused. Space only shrinks, so a refusal stands for longer limits, for good;
-    # 0 stands for every limit: the head, for one, does not fit however short it is.
-    refused: dict[tuple[int, int, int], float] = {walk.shape.demand: 0.0}
-    tried_in_vain = 0
-    while (job := walk.job) is not None and tried_in_vain < policy.backfill_depth:
-        shape = walk.shape
-        if shape.demand in refused and refused[shape.demand] <= shape.longest_s:
-            walk.next_shorter(refused[shape.demand])
-            continue
-        placement = place(shape, nodes, policy, guard)
-        if placement is None:
-            hopeless = place(shape, nodes, policy) is None
-            refused[shape.demand] = 0.0 if hopeless else shape.longest_s
-            tried_in_vain += 1
-            continue
-        guard.note(placement.share, [part.node for part in placement.parts])
-        starts.append(_start(job, placement, now, backfilled=True))
-        walk.next_job()
-    return starts
-
-
-def _start(job: QueuedJob, placement: Placement, now: float, *, backfilled: bool = False) -> Start:
-    share, (first, *others) = placement.share, placement.parts
-    ends_at = now + share.longest_s
-    for node, gpus in placement.parts:
-        node.take(Hold(job.id, gpus, share.cpus, share.mem_bytes, ends_at))
-    also = tuple(Part(node.name, gpus) for node, gpus in others)
-    return Start(job.id, first.node.name, first.gpus, backfilled, also)
+def _span(shape: Shape) -> tuple[float, float]:
+    return (shape.longest_s, math.inf if shape.predicted_s is None else shape.predicted_s)

@@ -11,8 +11,9 @@ from dcdaemon.core.view import ClusterView, NodeView, QueuedJob
 from dcdaemon.scheduler.capacity import blocked_of, check_fits, shortfall
 from dcdaemon.scheduler.cycle import plan
 from dcdaemon.scheduler.forecast import forecast
+from dcdaemon.scheduler.order import Ranking
 from dcdaemon.scheduler.policy import Policy
-from dcdaemon.scheduler.queue import QueueIndex, is_ready, order_of
+from dcdaemon.scheduler.queue import QueueIndex, is_ready
 from dcdaemon.scheduler.sentences import worded
 from dcdaemon.scheduler.shape import NOTHING, Shape
 from dcdaemon.scheduler.space import NodeSpace, spaces_of
@@ -70,12 +71,12 @@ def explain_all(
     The first `limit` of them, or `only` those named: a listing pays for what it shows.
     """
     picture = _picture(view, queue, policy, now)
-    jobs = (job for job in queue.ordered() if only is None or job.id in only)
+    jobs = (job for job in queue.ordered(Ranking(policy, now, view.standing)) if only is None or job.id in only)
     return [worded(_reason(picture, job)) for job in islice(jobs, limit)]
 
 
 def _picture(view: ClusterView, queue: QueueIndex, policy: Policy, now: float) -> _Picture:
-    ready = sorted((job for job in queue if is_ready(job)), key=order_of)
+    ready = [job for job in queue.ordered(Ranking(policy, now, view.standing)) if is_ready(job)]
     rank = {job.id: place for place, job in enumerate(ready)}
     decided = plan(view, queue, policy, now)
     starting = frozenset(start.job_id for start in decided.starts)

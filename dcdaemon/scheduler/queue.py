@@ -1,7 +1,6 @@
-"""The waiting jobs, indexed so that a pass costs shapes and starts, not jobs.
+"""The waiting jobs, indexed so that a pass costs groups and starts, not jobs.
 
-Jobs of one priority and shape form a group; the first jobs of groups that differ only in their time limit
-form a lane.
+Jobs that differ in nothing but their age form a group; of a group only the oldest is looked at.
 """
 
 from bisect import bisect_left, insort
@@ -9,17 +8,19 @@ from collections.abc import Iterable, Iterator
 from typing import Self
 
 from dcdaemon.core.view import QueuedJob
-from dcdaemon.scheduler.walk import GroupKey, LaneKey, Place, Walk
+from dcdaemon.scheduler.order import Ranking
+from dcdaemon.scheduler.shape import Demand
+from dcdaemon.scheduler.walk import Group, GroupKey, Place, Walk, shape_of
 
 
 def order_of(job: QueuedJob) -> tuple[int, int, int]:
-    """Return the sort key of the queue: higher priority first, then first in, first out."""
+    """Return the sort key of the plain queue: higher priority first, then first in, first out."""
     return (-job.priority, job.sequence, job.id)
 
 
 def is_ready(job: QueuedJob) -> bool:
-    """Say whether the job waits for nothing but room."""
-    return not job.held and not job.waits_for and job.failed_dependency is None
+    """Say whether the job waits for nothing but room; `begin_at` is taken off when its time has come."""
+    return not job.held and not job.waits_for and job.failed_dependency is None and job.begin_at is None
 
 
 class QueueIndex:
@@ -27,8 +28,8 @@ class QueueIndex:
 
     def __init__(self, jobs: Iterable[QueuedJob] = ()) -> None:
         self._jobs: dict[int, QueuedJob] = {}
-        self._groups: dict[GroupKey, list[Place]] = {}
-        self._lanes: dict[LaneKey, list[Place]] = {}
+        self._groups: dict[GroupKey, Group] = {}
+        self._demands: dict[Demand, int] = {}
         for job in jobs:
             self.add(job)
 
@@ -40,6 +41,11 @@ class QueueIndex:
 
     def __iter__(self) -> Iterator[QueuedJob]:
         return iter(self._jobs.values())
+
+    @property
+    def demands(self) -> Iterable[Demand]:
+        """What ready jobs ask for, each demand once."""
+        return self._demands
 
     def get(self, job_id: int) -> QueuedJob | None:
         """Return the waiting job, None when it does not wait."""
@@ -65,21 +71,26 @@ class QueueIndex:
         self.remove(job.id)
         self.add(job)
 
-    def ordered(self) -> list[QueuedJob]:
-        """Return all jobs, held ones too: higher priority first, then first in, first out."""
-        return sorted(self._jobs.values(), key=order_of)
+    def ordered(self, ranking: Ranking | None = None) -> list[QueuedJob]:
+        """Return all jobs, held ones too, in the order of the ranking; without one first in, first out."""
+        if ranking is None:
+            return sorted(self._jobs.values(), key=order_of)
+        ranking.line_up(self._heads())
+        return sorted(self._jobs.values(), key=lambda job: (ranking.rank_of(job), job.sequence, job.id))
 
-    def ahead_of(self, job: QueuedJob) -> list[QueuedJob]:
+    def ahead_of(self, job: QueuedJob, ranking: Ranking) -> list[QueuedJob]:
         """Return the ready jobs before this one, in order."""
-        mine = order_of(job)
-        return sorted((other for other in self if order_of(other) < mine and is_ready(other)), key=order_of)
+        ranking.line_up(self._heads())
+        mine = (ranking.rank_of(job), job.sequence, job.id)
+        keyed = ((ranking.rank_of(other), other.sequence, other.id) for other in self if is_ready(other))
+        return [self._jobs[job_id] for _, _, job_id in sorted(key for key in keyed if key < mine)]
 
     def copy(self) -> Self:
         """Return an index that can be changed without changing this one."""
         twin = type(self)()
         twin._jobs = dict(self._jobs)  # noqa: SLF001  its own kind
-        twin._groups = {key: list(group) for key, group in self._groups.items()}  # noqa: SLF001
-        twin._lanes = {key: list(lane) for key, lane in self._lanes.items()}  # noqa: SLF001
+        twin._groups = {key: Group(key, list(group.places)) for key, group in self._groups.items()}  # noqa: SLF001
+        twin._demands = dict(self._demands)  # noqa: SLF001
         return twin
 
     def without(self, job_ids: Iterable[int]) -> Self:
@@ -90,29 +101,31 @@ class QueueIndex:
                 twin.remove(job_id)
         return twin
 
-    def walk(self) -> Walk:
+    def walk(self, ranking: Ranking) -> Walk:
         """Return a walk over the ready jobs in order; the index must not change meanwhile."""
-        return Walk(self._jobs, self._groups, self._lanes)
+        ranking.line_up(self._heads())
+        promised = [self._jobs[job_id] for job_id in ranking.promised if job_id in self._jobs]
+        return Walk(self._jobs, self._groups.values(), ranking.rank, [job for job in promised if is_ready(job)])
+
+    def _heads(self) -> Iterator[QueuedJob]:
+        return (self._jobs[group.places[0].job_id] for group in self._groups.values())
 
     def _join_group(self, job: QueuedJob) -> None:
-        place = Place.of(job)
-        group = self._groups.setdefault(place.group, [])
-        if not group or place < group[0]:
-            lane = self._lanes.setdefault(place.lane, [])
-            if group:
-                del lane[bisect_left(lane, group[0])]
-            insort(lane, place)
-        insort(group, place)
+        shape = shape_of(job)
+        key = GroupKey.of(job, shape)
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = Group(key)
+        insort(group.places, Place(job.sequence, job.id, shape))
+        self._demands[shape.demand] = self._demands.get(shape.demand, 0) + 1
 
     def _leave_group(self, job: QueuedJob) -> None:
-        place = Place.of(job)
-        group, lane = self._groups[place.group], self._lanes[place.lane]
-        if place == group[0]:
-            del lane[bisect_left(lane, place)]
-            if len(group) > 1:
-                insort(lane, group[1])
-        del group[bisect_left(group, place)]
-        if not group:
-            del self._groups[place.group]
-        if not lane:
-            del self._lanes[place.lane]
+        shape = shape_of(job)
+        key = GroupKey.of(job, shape)
+        group = self._groups[key]
+        del group.places[bisect_left(group.places, Place(job.sequence, job.id, shape))]
+        if not group.places:
+            del self._groups[key]
+        self._demands[shape.demand] -= 1
+        if not self._demands[shape.demand]:
+            del self._demands[shape.demand]

@@ -1,27 +1,33 @@
-"""The reservation of the job at the head, and what it forbids the jobs behind (EASY backfill, Lifka 1995)."""
+"""What is kept for jobs that have to wait, and what that forbids the others (after EASY backfill, Lifka 1995)."""
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import nsmallest
+from typing import NamedTuple
 
 from dcdaemon.core.plan import Part, Reservation
 from dcdaemon.core.view import QueuedJob
 from dcdaemon.scheduler.gang import gang_of
 from dcdaemon.scheduler.policy import Policy
 from dcdaemon.scheduler.shape import NOTHING, Lack, Shape, missing
-from dcdaemon.scheduler.space import NodeSpace
+from dcdaemon.scheduler.space import Hold, NodeSpace
+
+#: A promised job keeps its GPUs unless others are free in that share of the time.
+MUCH_SOONER = 1 / 3
 
 
 @dataclass(slots=True)
 class Kept:
-    """What one node keeps for the head: `spare_*` is what it has left over when the head starts.
+    """What one node keeps for a job: `spare_*` is what it has left over when the job starts.
 
-    `at` is None and `short_of` not nothing where no known end brings enough.
+    `at` is when that is by predictions, `latest_at` by limits; both are infinity, and `short_of` is not nothing, where
+    no known end brings enough.
     """
 
     node: NodeSpace
-    at: float | None
+    at: float
+    latest_at: float
     pinned: frozenset[int]
     spare_cpus: int
     spare_mem_bytes: int
@@ -30,103 +36,217 @@ class Kept:
     @property
     def rank(self) -> tuple[float, Lack, int, int]:
         """The earlier start is the better one, then what lacks least, then what keeps fewest free GPUs idle."""
-        at = math.inf if self.at is None else self.at
-        return (at, self.short_of, len(self.pinned.intersection(self.node.free)), self.node.position)
+        return (self.at, self.short_of, len(self.pinned.intersection(self.node.free)), self.node.position)
 
 
 @dataclass(slots=True)
 class Guard:
-    """Keeps the head's start safe on the nodes kept for it, by their position: one, or a gang's."""
+    """Keeps one waiting job's start safe on the nodes kept for it, by their position: one, or a gang's."""
 
     reservation: Reservation
-    now: float
+    at: float
     kept: dict[int, Kept]
 
-    def ends_in_time(self, shape: Shape) -> bool:
-        """Say whether a job of this shape, started now, is over before the head starts."""
-        at = self.reservation.at
-        return at is not None and shape.limit_s is not None and self.now + shape.limit_s <= at
+    def lets_in(self, shape: Shape, now: float, safety: float | None) -> bool:
+        """Say whether a job of this shape, started now, is over before the start; a promise is risked on no guess."""
+        if self.at == math.inf:
+            return False
+        if shape.limit_s is not None and now + shape.limit_s <= self.at:
+            return True
+        if self.reservation.promised or safety is None or shape.predicted_s is None:
+            return False
+        return now + safety * shape.predicted_s <= self.at
 
-    def open_gpus(self, shape: Shape, kept: Kept) -> list[int] | None:
-        """Return the free GPUs the shape may use on a kept node, unpinned first; None for no way."""
-        unpinned = [gpu for gpu in kept.node.free if gpu not in kept.pinned]
-        if self.ends_in_time(shape):
-            return unpinned + [gpu for gpu in kept.node.free if gpu in kept.pinned]
-        if missing(shape, shape.gpus, kept.spare_cpus, kept.spare_mem_bytes) != NOTHING:
-            return None
-        return unpinned
+
+@dataclass(slots=True)
+class Guards:
+    """All that is kept in one pass."""
+
+    policy: Policy
+    now: float
+    all: list[Guard] = field(default_factory=list)
+    on: dict[int, list[tuple[Guard, Kept]]] = field(default_factory=dict)
+
+    def add(self, guard: Guard) -> None:
+        """Keep this from now on."""
+        self.all.append(guard)
+        for position, kept in guard.kept.items():
+            self.on.setdefault(position, []).append((guard, kept))
+
+    def pinned_on(self, position: int) -> frozenset[int]:
+        """Return the GPUs of this node that somebody counts on."""
+        return frozenset().union(*(kept.pinned for _, kept in self.on.get(position, ())))
+
+    def open_gpus(self, shape: Shape, node: NodeSpace) -> list[int] | None:
+        """Return the free GPUs the shape may use on a node, those nobody counts on first; None for no way."""
+        barred: set[int] = set()
+        for guard, kept in self.on[node.position]:
+            if guard.lets_in(shape, self.now, self.policy.safety):
+                continue
+            if missing(shape, shape.gpus, kept.spare_cpus, kept.spare_mem_bytes) != NOTHING:
+                return None
+            barred |= kept.pinned
+        pinned = self.pinned_on(node.position)
+        return sorted((gpu for gpu in node.free if gpu not in barred), key=lambda gpu: (gpu in pinned, gpu))
 
     def note(self, share: Shape, nodes: Iterable[NodeSpace]) -> None:
-        """Take what a job that outlasts the head's start uses of these nodes off what they have to spare."""
-        if self.ends_in_time(share):
-            return
+        """Take what a job that outlasts a start uses of these nodes off what they have to spare."""
         for node in nodes:
-            kept = self.kept.get(node.position)
-            if kept is not None:
-                kept.spare_cpus -= share.cpus
-                kept.spare_mem_bytes -= share.mem_bytes
+            for guard, kept in self.on.get(node.position, ()):
+                if not guard.lets_in(share, self.now, self.policy.safety):
+                    kept.spare_cpus -= share.cpus
+                    kept.spare_mem_bytes -= share.mem_bytes
 
 
-def reserve(job: QueuedJob, nodes: Sequence[NodeSpace], policy: Policy, now: float) -> Guard:
-    """Return the earliest start that running jobs' limits promise; the nodes must be able to hold the job.
+class Room(NamedTuple):
+    """What a node has for a job beside those that it is kept for already."""
 
-    Where endless jobs are in the way everywhere, the node that lacks least is kept: what becomes free there
-    stays free, so the job comes closer with every end and cannot starve.
+    node: NodeSpace
+    usable: int
+    free: list[int]
+    cpus: int
+    mem_bytes: int
+    holds: list[Hold]
+
+
+def reserve(
+    job: QueuedJob,
+    nodes: Sequence[NodeSpace],
+    guards: Guards,
+    *,
+    promised: Reservation | None = None,
+    keep: bool = False,
+) -> Guard | None:
+    """Return the earliest start there is for the job, None where those kept for others leave it none.
+
+    `promised` is what it was promised by the plan before; `keep` makes this a promise. Where endless jobs are in the
+    way everywhere, the node that lacks least is kept: what becomes free there stays free, so the job comes closer with
+    every end and cannot starve.
     """
-    shape = Shape.of(job)
-    gang = gang_of(shape, nodes, policy)
+    shape, now = Shape.of(job), guards.now
+    rooms = [room for room in (_room(node, guards) for node in nodes) if room is not None]
+    gang = gang_of(shape, nodes, guards.policy)
     if gang is None:
-        return _guard(job, _best(1, [(shape, node) for node in nodes if node.can_hold(shape)], now), now)
-    return _guard(job, _best(gang.nodes, [(gang.on(n), n) for n in nodes if n.can_hold(gang.share)], now), now)
+        chosen = _best(1, [(shape, room) for room in rooms if _can_hold(room, shape)], now)
+    else:
+        able = [(gang.on(room.node), room) for room in rooms if _can_hold(room, gang.on(room.node))]
+        chosen = _best(gang.nodes, [(share, room) for share, room in able if room.node.can_hold(gang.share)], now)
+    before = None if promised is None else _again(promised, shape if gang is None else gang.share, rooms, now)
+    if before is not None and not _much_sooner(chosen, before, now):
+        chosen = before
+    return _guard(job, chosen, keep=keep) if chosen else None
 
 
-def _best(count: int, places: Sequence[tuple[Shape, NodeSpace]], now: float) -> list[Kept]:
-    """Return the so many best offers; in full only those are worked out that are early enough."""
-    times = [_earliest(shape, node, now) for shape, node in places]
+def _room(node: NodeSpace, guards: Guards) -> Room | None:
+    """Return what the node has beside what is kept there; None when that is nothing."""
+    if node.position not in guards.on:
+        return Room(node, len(node.usable), node.free, node.cpus, node.mem_bytes, node.holds)
+    barred = guards.pinned_on(node.position)
+    spare_cpus = min(kept.spare_cpus for _, kept in guards.on[node.position])
+    spare_mem_bytes = min(kept.spare_mem_bytes for _, kept in guards.on[node.position])
+    if len(barred) >= len(node.usable):
+        return None
+    free = [gpu for gpu in node.free if gpu not in barred]
+    holds = [_beside(hold, barred) for hold in node.holds]
+    return Room(node, len(node.usable - barred), free, spare_cpus, spare_mem_bytes, holds)
+
+
+def _beside(hold: Hold, barred: frozenset[int]) -> Hold:
+    """Return what a job's end brings to somebody who counts on none of these GPUs; CPUs are spoken for already."""
+    gpus = tuple(gpu for gpu in hold.gpus if gpu not in barred)
+    return Hold(hold.job_id, gpus, 0, 0, hold.ends_at, hold.started_at, hold.predicted_s)
+
+
+def _can_hold(room: Room, shape: Shape) -> bool:
+    return room.usable >= shape.gpus and room.node.can_hold(shape)
+
+
+def _best(count: int, places: Sequence[tuple[Shape, Room]], now: float) -> list[Kept]:
+    """Return the so many best offers, none when there are fewer; in full only the early enough are worked out."""
+    if len(places) < count:
+        return []
+    times = [_earliest(shape, room, now) for shape, room in places]
     latest = nsmallest(count, times)[-1]
-    early = [_offer(*place, at) for place, at in zip(places, times, strict=True) if at <= latest]
+    early = [_offer(*place, at, now) for place, at in zip(places, times, strict=True) if at <= latest]
     return nsmallest(count, early, key=lambda kept: kept.rank)
 
 
-def _guard(job: QueuedJob, chosen: Sequence[Kept], now: float) -> Guard:
-    times = [kept.at for kept in chosen if kept.at is not None]
+def _again(promised: Reservation, share: Shape, rooms: Sequence[Room], now: float) -> list[Kept] | None:
+    """Return the promise as it stands now; None when the GPUs of one node are not all there any more."""
+    room_of = {room.node.name: room for room in rooms}
+    kept: list[Kept] = []
+    for name, gpus in promised.parts:
+        room = room_of.get(name)
+        shape = share._replace(gpus=len(gpus))
+        if room is None or not room.node.usable.issuperset(gpus) or not _can_hold(room, shape):
+            return None
+        kept.append(_pinned(shape, room, frozenset(gpus), now))
+    return kept
+
+
+def _pinned(shape: Shape, room: Room, pinned: frozenset[int], now: float) -> Kept:
+    """Return when exactly these GPUs, and CPUs and memory beside them, are free."""
+    ends = [hold for hold in room.holds if pinned.intersection(hold.gpus)]
+    at = max((hold.expected_end(now) for hold in ends), default=now)
+    at = max(at, _earliest(shape._replace(gpus=0), room, now))
+    return _offer(shape, room, at, now, pinned)
+
+
+def _much_sooner(chosen: Sequence[Kept], before: Sequence[Kept], now: float) -> bool:
+    if not chosen:
+        return False
+    at, kept_at = max(kept.at for kept in chosen), max(kept.at for kept in before)
+    return at < kept_at and at - now <= MUCH_SOONER * (kept_at - now)
+
+
+def _guard(job: QueuedJob, chosen: Sequence[Kept], *, keep: bool) -> Guard:
     first, *others = [Part(kept.node.name, tuple(sorted(kept.pinned))) for kept in chosen]
-    return Guard(
-        # A gang starts when the last of its nodes is free.
-        Reservation(job.id, *first, max(times) if len(times) == len(chosen) else None, tuple(others)),
-        now,
-        {kept.node.position: kept for kept in chosen},
-    )
+    # A gang starts when the last of its nodes is free.
+    at, latest_at = max(kept.at for kept in chosen), max(kept.latest_at for kept in chosen)
+    expected_at = _known(at) if at < latest_at else None
+    reservation = Reservation(job.id, *first, _known(latest_at), tuple(others), expected_at, keep)
+    return Guard(reservation, at, {kept.node.position: kept for kept in chosen})
 
 
-def _offer(shape: Shape, node: NodeSpace, at: float) -> Kept:
+def _known(at: float) -> float | None:
+    return at if at < math.inf else None
+
+
+def _offer(shape: Shape, room: Room, at: float, now: float, pinned: frozenset[int] | None = None) -> Kept:
     """Return what this node can promise a job that takes this of it."""
-    ended = [hold for hold in node.holds if hold.ends_at <= at and hold.ends_at < math.inf]
-    # GPUs that are busy until then first: so the fewest free ones lie idle for the head.
-    promised = [gpu for hold in ended for gpu in hold.gpus] + node.free
-    cpus = node.cpus + sum(hold.cpus for hold in ended)
-    mem_bytes = node.mem_bytes + sum(hold.mem_bytes for hold in ended)
+    ended = [hold for hold in room.holds if (end := hold.expected_end(now)) <= at and end < math.inf]
+    # GPUs that are busy until then first: so the fewest free ones lie idle for the job.
+    promised = [gpu for hold in ended for gpu in hold.gpus] + room.free
+    cpus = room.cpus + sum(hold.cpus for hold in ended)
+    mem_bytes = room.mem_bytes + sum(hold.mem_bytes for hold in ended)
+    chosen = frozenset(promised[: shape.gpus]) if pinned is None else pinned
+    latest_at = max((hold.ends_at for hold in ended), default=now)
     return Kept(
-        node=node,
-        at=at if at < math.inf else None,
-        pinned=frozenset(promised[: shape.gpus]),
+        node=room.node,
+        at=at,
+        latest_at=max(now, latest_at) if at < math.inf else math.inf,
+        pinned=chosen,
         spare_cpus=max(0, cpus - shape.cpus),
         spare_mem_bytes=max(0, mem_bytes - shape.mem_bytes),
         short_of=missing(shape, len(promised), cpus, mem_bytes),
     )
 
 
-def _earliest(shape: Shape, node: NodeSpace, now: float) -> float:
-    """Return when running jobs leave enough on the node, by their limits; infinity when that is unknown."""
+def _earliest(shape: Shape, room: Room, now: float) -> float:
+    """Return when running jobs leave enough on the node, as far as is known; infinity when nothing is."""
+    gpus, cpus, mem_bytes = len(room.free), room.cpus, room.mem_bytes
     # A gang's node may be free already, while others are not.
-    if node.has_room(shape):
+    if gpus >= shape.gpus and missing(shape, gpus, cpus, mem_bytes) == NOTHING:
         return now
-    gpus, cpus, mem_bytes = len(node.free), node.cpus, node.mem_bytes
-    for hold in node.holds:
-        if hold.ends_at == math.inf:
+    for end, hold in sorted(((hold.expected_end(now), hold) for hold in room.holds), key=_by_end):
+        if end == math.inf:
             break
         gpus, cpus, mem_bytes = gpus + len(hold.gpus), cpus + hold.cpus, mem_bytes + hold.mem_bytes
         if gpus >= shape.gpus and missing(shape, gpus, cpus, mem_bytes) == NOTHING:
             # A job past its limit is about to be stopped: its end is due now.
-            return max(now, hold.ends_at)
+            return max(now, end)
     return math.inf
+
+
+def _by_end(pair: tuple[float, Hold]) -> float:
+    return pair[0]

@@ -1,7 +1,12 @@
-"""What a job asks of a node: jobs of one shape are interchangeable to the scheduler."""
+"""What a job asks of a node: jobs of one demand are interchangeable to the placement."""
 
 import math
 from typing import NamedTuple, Protocol, Self
+
+from dcdaemon.core.view import QueuedJob
+
+#: GPUs, CPUs, memory.
+Demand = tuple[int, int, int]
 
 
 class Asking(Protocol):
@@ -33,20 +38,22 @@ class Lack(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """Demand and time limit together: what jobs are grouped by."""
+    """Demand and time together: the enforced limit, and the prediction where there is one."""
 
     gpus: int
     cpus: int
     mem_bytes: int
     limit_s: float | None
+    predicted_s: float | None = None
 
     @classmethod
     def of(cls, asking: Asking) -> Self:
         """Return the shape of a job."""
-        return cls(asking.gpus, asking.cpus, asking.mem_bytes, asking.limit_s)
+        predicted_s = asking.predicted_s if isinstance(asking, QueuedJob) else None
+        return cls(asking.gpus, asking.cpus, asking.mem_bytes, asking.limit_s, predicted_s)
 
     @property
-    def demand(self) -> tuple[int, int, int]:
+    def demand(self) -> Demand:
         """The resources without the time."""
         return self[:3]
 

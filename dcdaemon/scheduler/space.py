@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from dcdaemon.core.view import ClusterView, NodeView, RunningJob
 from dcdaemon.scheduler.shape import Lack, Shape, missing
 
+#: A job past its prediction is not counted on to end sooner.
+SOON_S = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class Hold:
@@ -18,6 +21,17 @@ class Hold:
     cpus: int
     mem_bytes: int
     ends_at: float
+    started_at: float | None = None
+    predicted_s: float | None = None
+
+    def expected_end(self, now: float) -> float:
+        """Return when the job is thought to end: as predicted, and once past that after as long again as it ran."""
+        if self.predicted_s is None or self.started_at is None:
+            return self.ends_at
+        expected = self.started_at + self.predicted_s
+        if expected <= now:
+            expected = now + max(now - self.started_at, SOON_S)
+        return min(expected, self.ends_at)
 
 
 @dataclass(slots=True, eq=False)
@@ -92,5 +106,5 @@ def _space(position: int, node: NodeView, running: Iterable[RunningJob]) -> Node
         # A blocked GPU does not come back to the queue when its job ends.
         gpus = tuple(gpu for gpu in job.gpus if gpu in usable)
         ends_at = math.inf if job.ends_at is None else job.ends_at
-        space.take(Hold(job.id, gpus, job.cpus, job.mem_bytes, ends_at))
+        space.take(Hold(job.id, gpus, job.cpus, job.mem_bytes, ends_at, job.started_at, job.predicted_s))
     return space

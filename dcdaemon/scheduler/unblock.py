@@ -8,6 +8,7 @@ from dcdaemon.core.reasons import Unblock
 from dcdaemon.core.view import ClusterView, NodeView, QueuedJob
 from dcdaemon.scheduler.capacity import blocked_of, shortfall
 from dcdaemon.scheduler.cycle import plan
+from dcdaemon.scheduler.order import Ranking
 from dcdaemon.scheduler.policy import Policy
 from dcdaemon.scheduler.queue import QueueIndex
 from dcdaemon.scheduler.shape import NOTHING, Shape, missing
@@ -84,7 +85,7 @@ class _Question:
 
 def find_unblock(view: ClusterView, queue: QueueIndex, policy: Policy, now: float, job: QueuedJob) -> Unblock:
     """Return changes after which the job starts now; without steps when it starts anyway or never fits."""
-    question = _Question(view, policy, now, job, queue.ahead_of(job))
+    question = _Question(view, policy, now, job, queue.ahead_of(job, Ranking(policy, now, view.standing)))
     trials = _Trials(question)
     nodes = _nearest_nodes(view, Shape.of(job))
     if not nodes or trials.start_with(()):

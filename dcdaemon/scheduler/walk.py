@@ -1,96 +1,118 @@
 """A pass over the waiting jobs in order, in which all that would be refused alike is passed over at once."""
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
-from dcdaemon.core.view import QueuedJob
-from dcdaemon.scheduler.shape import Shape
+from dcdaemon.core.view import CapKey, QueuedJob
+from dcdaemon.scheduler.order import Rank, lasting_s, length_class, typical_s
+from dcdaemon.scheduler.shape import Demand, Shape
 
-#: Priority (negative, so that the higher comes first) and shape.
-GroupKey = tuple[int, Shape]
-#: Priority (negative) and demand.
-LaneKey = tuple[int, tuple[int, int, int]]
+Ranked = Callable[[QueuedJob, int], Rank]
+
+
+class GroupKey(NamedTuple):
+    """What jobs must share so that of two of them the older one always goes first."""
+
+    minus_priority: int
+    queue: str
+    owner: tuple[str, str]
+    demand: Demand
+    caps: tuple[CapKey, ...]
+    limit_class: int | None
+    length: int
+
+    @classmethod
+    def of(cls, job: QueuedJob, shape: Shape) -> Self:
+        """Return the key of a job's group."""
+        limit_class = None if job.limit_s is None else length_class(job.limit_s)
+        length = length_class(lasting_s(job))
+        return cls(-job.priority, job.queue, (job.account, job.user), shape.demand, job.caps, limit_class, length)
 
 
 class Place(NamedTuple):
-    """A job's place in the queue; ids differ, so comparing never comes to the shape."""
+    """A job's place in its group; ids differ, so comparing never comes to the shape."""
 
-    minus_priority: int
     sequence: int
     job_id: int
     shape: Shape
 
-    @classmethod
-    def of(cls, job: QueuedJob) -> Self:
-        """Return the job's place."""
-        return cls(-job.priority, job.sequence, job.id, Shape.of(job))
 
-    @property
-    def group(self) -> GroupKey:
-        """Where jobs of the same priority and shape are."""
-        return (self.minus_priority, self.shape)
+@dataclass(slots=True)
+class Group:
+    """The jobs of one key, the oldest first."""
 
-    @property
-    def lane(self) -> LaneKey:
-        """Where jobs of the same priority and demand are, whatever their limit."""
-        return (self.minus_priority, self.shape.demand)
+    key: GroupKey
+    places: list[Place] = field(default_factory=list)
 
 
-class _Turn(NamedTuple):
-    """Whose turn it is, where in its group, and where in its lane the group is.
+class Turn(NamedTuple):
+    """Whose turn it is, and where in its group."""
 
-    `in_lane` is None for a group of which a job was taken before: it goes on by itself, apart from its lane.
-    """
-
-    place: Place
-    in_group: int
-    in_lane: int | None
+    rank: Rank
+    sequence: int
+    job_id: int
+    place: int
+    group: Group
 
 
 class Walk:
-    """The ready jobs in order, one at a time; the index must not change meanwhile."""
+    """The ready jobs in the order of a ranking, one at a time; the index must not change meanwhile.
+
+    Promised jobs have a turn of their own, wherever they are in their groups.
+    """
 
     def __init__(
-        self,
-        jobs: Mapping[int, QueuedJob],
-        groups: Mapping[GroupKey, Sequence[Place]],
-        lanes: Mapping[LaneKey, Sequence[Place]],
+        self, jobs: Mapping[int, QueuedJob], groups: Iterable[Group], ranked: Ranked, promised: Iterable[QueuedJob]
     ) -> None:
         self._jobs = jobs
-        self._groups = groups
-        self._lanes = lanes
-        self._turns = [_Turn(lane[0], 0, 0) for lane in lanes.values()]
+        self._ranked = ranked
+        own = [_alone(job) for job in promised]
+        self._turns = [self._turn(group, 0) for group in own]
+        self._promised = frozenset(group.places[0].job_id for group in own)
+        self._turns += [turn for group in groups if (turn := self._next_turn(group, 0)) is not None]
         heapq.heapify(self._turns)
 
-    @property
-    def job(self) -> QueuedJob | None:
-        """The job whose turn it is, None at the end."""
-        return self._jobs[self._turns[0].place.job_id] if self._turns else None
+    def __iter__(self) -> Iterator[tuple[QueuedJob, Shape]]:
+        """Yield jobs with their shapes until all have had their turn or were passed over."""
+        while self._turns:
+            turn = self._turns[0]
+            yield self._jobs[turn.job_id], turn.group.places[turn.place].shape
+            if self._turns and self._turns[0] is turn:
+                self._go_on(turn)
 
-    @property
-    def shape(self) -> Shape:
-        """The shape of the job whose turn it is; raises IndexError at the end."""
-        return self._turns[0].place.shape
+    def skip_group(self) -> None:
+        """Pass over the rest of the group of the job whose turn it is."""
+        heapq.heappop(self._turns)
 
-    def next_job(self) -> None:
-        """Go on to the next job, of whatever shape."""
-        turn = heapq.heappop(self._turns)
-        group, index = self._groups[turn.place.group], turn.in_group + 1
-        if index < len(group):
-            heapq.heappush(self._turns, _Turn(group[index], index, None))
-        self._follow(turn, None)
+    def _go_on(self, turn: Turn) -> None:
+        following = self._next_turn(turn.group, turn.place + 1)
+        if following is None:
+            heapq.heappop(self._turns)
+        else:
+            heapq.heapreplace(self._turns, following)
 
-    def next_shorter(self, limit_s: float) -> None:
-        """Go on, past all jobs of this priority and demand with this limit or a longer one."""
-        self._follow(heapq.heappop(self._turns), limit_s)
+    def _next_turn(self, group: Group, index: int) -> Turn | None:
+        places = group.places
+        while index < len(places) and places[index].job_id in self._promised:
+            index += 1
+        return self._turn(group, index) if index < len(places) else None
 
-    def _follow(self, turn: _Turn, limit_s: float | None) -> None:
-        """Line up the next group of the lane, or the next with a limit shorter than this."""
-        if turn.in_lane is None or limit_s == 0:
-            return
-        lane = self._lanes[turn.place.lane]
-        for index in range(turn.in_lane + 1, len(lane)):
-            if limit_s is None or lane[index].shape.longest_s < limit_s:
-                heapq.heappush(self._turns, _Turn(lane[index], 0, index))
-                return
+    def _turn(self, group: Group, index: int) -> Turn:
+        place = group.places[index]
+        rank = self._ranked(self._jobs[place.job_id], group.key.length)
+        return Turn(rank, place.sequence, place.job_id, index, group)
+
+
+def shape_of(job: QueuedJob) -> Shape:
+    """Return the job's shape, its prediction rounded to its class, so that a group is refused as one."""
+    shape = Shape.of(job)
+    if shape.predicted_s is None:
+        return shape
+    return shape._replace(predicted_s=typical_s(length_class(shape.predicted_s)))
+
+
+def _alone(job: QueuedJob) -> Group:
+    shape = shape_of(job)
+    return Group(GroupKey.of(job, shape), [Place(job.sequence, job.id, shape)])

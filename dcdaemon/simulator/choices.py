@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from enum import Enum
 
 from dcdaemon.core.errors import BadInput
-from dcdaemon.scheduler.policy import Policy
+from dcdaemon.scheduler.policy import Order, Policy
 from dcdaemon.simulator.workload import RecordedJob
 
 
@@ -15,6 +15,7 @@ class Knows(Enum):
 
     ESTIMATE = "the estimate"
     LIMIT = "the user's limit"
+    PREDICTION = "a prediction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,10 @@ class Choice:
         """Return the time limit that plan() sees, None for none."""
         return estimate_s if self.knows is Knows.ESTIMATE else job.limit_s
 
+    def prediction_of(self, estimate_s: float) -> float | None:
+        """Return the prediction that plan() sees, None for none."""
+        return estimate_s if self.knows is Knows.PREDICTION else None
+
 
 #: In the order in which they are compared when nothing else is said.
 CHOICES = {
@@ -38,8 +43,8 @@ CHOICES = {
         Choice("fifo", Policy(backfill=False, gangs=True), Knows.LIMIT),
         # EASY: the first one has a reservation, and others pass it where they cannot delay it.
         Choice("easy", Policy(gangs=True), Knows.ESTIMATE),
-        # What the daemon does with the jobs as they came: limits only where users gave them.
-        Choice("default", Policy(gangs=True), Knows.LIMIT),
+        # What the daemon does: predicted shortest service first, and nobody waits much longer than under FIFO.
+        Choice("default", Policy(order=Order.SHORTEST, gangs=True), Knows.PREDICTION),
     )
 }
 

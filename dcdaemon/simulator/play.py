@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from dcdaemon.core.plan import Start
 from dcdaemon.core.view import QueuedJob
-from dcdaemon.scheduler.cycle import plan_on
+from dcdaemon.scheduler.cycle import anything_fits, plan_on
+from dcdaemon.scheduler.memory import Memory
 from dcdaemon.scheduler.queue import QueueIndex
 from dcdaemon.scheduler.space import NodeSpace, spaces_of
 from dcdaemon.simulator.choices import Choice
@@ -87,6 +88,7 @@ class _Stage:
         self._queue = QueueIndex()
         self._ends: list[tuple[float, int]] = []
         self._spaces = spaces_of(cluster.view())
+        self._memory = Memory([cluster.gpus_per_node] * cluster.nodes, choice.policy)
         self._space_of = {space.name: space for space in self._spaces}
         #: What each running job holds: its nodes, and how many GPUs of them all.
         self._held: dict[int, tuple[list[NodeSpace], int]] = {}
@@ -104,6 +106,7 @@ class _Stage:
             for node in nodes:
                 node.give_back(number)
             self.meter.end(taken)
+            self._memory.ended(number, self._jobs[number].duration_s, now)
 
     def submit_jobs(self, now: float) -> None:
         """Queue every job that has come."""
@@ -111,7 +114,12 @@ class _Stage:
             number = self._submitted
             job = self._jobs[number]
             limit_s = self._choice.limit_of(job, self._estimates_s[number])
-            self._queue.add(QueuedJob(number, number, _PRIORITY, job.gpus, 0, 0, limit_s))
+            predicted_s = self._choice.prediction_of(self._estimates_s[number])
+            queued = QueuedJob(
+                number, number, _PRIORITY, job.gpus, 0, 0, limit_s, queued_at=job.submit_s, predicted_s=predicted_s
+            )
+            self._queue.add(queued)
+            self._memory.queued(queued, now)
             self.meter.wait(job.gpus)
             self._submitted += 1
 
@@ -119,8 +127,12 @@ class _Stage:
         """Ask plan() and do what it says; it has taken the GPUs of what it starts already."""
         if not len(self._queue):
             return
-        for start in plan_on(self._spaces, self._queue, self._choice.policy, now).starts:
+        if not anything_fits(self._queue, self._spaces, self._choice.policy):
+            return
+        decided = plan_on(self._spaces, self._queue, self._choice.policy, now, self._memory.standing(now))
+        for start in decided.starts:
             self._start(start, now)
+        self._memory.keep(decided)
 
     def _start(self, start: Start, now: float) -> None:
         number = start.job_id
@@ -133,5 +145,6 @@ class _Stage:
         self.started += 1
         self.meter.start(job.gpus, taken)
         heapq.heappush(self._ends, (now + job.duration_s, number))
+        self._memory.started(number, now)
         if self._witness is not None:
             self._witness(now, start)

@@ -51,7 +51,7 @@ def test_a_change_that_only_the_store_knows_is_learned_by_being_refused(scene):
 def test_a_gpu_that_was_given_away_meanwhile_is_not_given_twice(scene):
     first, second = scene.submit(gpus=2), scene.submit(gpus=2)
     start = Start(second.id, "n1", (1, 2))
-    made = Plan((Start(first.id, "n1", (0, 1)), start), None, scene.clock.now())
+    made = Plan((Start(first.id, "n1", (0, 1)), start), (), scene.clock.now())
     granted = apply_plan(scene.desk, made)
     launch_all(scene.desk, granted)
     assert [job.id for job in granted] == [first.id]

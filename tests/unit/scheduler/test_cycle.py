@@ -16,7 +16,7 @@ def started(decided) -> list[int]:
 
 
 def test_an_empty_queue_gives_an_empty_plan():
-    assert decide(view()) == Plan((), None, NOW)
+    assert decide(view()) == Plan((), (), NOW)
 
 
 def test_jobs_start_first_in_first_out_within_a_priority_and_higher_numbers_first():

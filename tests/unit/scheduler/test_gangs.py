@@ -30,7 +30,7 @@ def started(decided) -> list[int]:
 
 def test_without_the_policy_a_job_wider_than_any_node_never_starts_and_holds_nobody_up():
     decided = decide(view(nodes=nodes(4)), waiting(1, 16), waiting(2, 1), policy=Policy())
-    assert decided == Plan((Start(2, "n1", (0,)),), None, NOW)
+    assert decided == Plan((Start(2, "n1", (0,)),), (), NOW)
 
 
 def test_a_gang_takes_the_first_whole_nodes():
@@ -68,7 +68,7 @@ def test_a_node_with_a_blocked_gpu_is_no_whole_node():
     machines = [node("n1", blocked=drained(5)), *nodes(4)[1:]]
     assert decide(view(nodes=machines), waiting(1, 16)).starts[0].node == "n2"
     only = decide(view(nodes=machines[:2]), waiting(1, 16), waiting(2, 1))
-    assert only == Plan((Start(2, "n1", (0,)),), None, NOW), "who waits for a repair holds nobody up"
+    assert only == Plan((Start(2, "n1", (0,)),), (), NOW), "who waits for a repair holds nobody up"
 
 
 def test_the_gang_at_the_head_is_promised_the_nodes_that_are_free_first_and_starts_with_the_last_of_them():

@@ -1,15 +1,17 @@
 import pytest
-from scenes import waiting
+from scenes import NOW, waiting
 
+from dcdaemon.core.plan import Reservation
+from dcdaemon.core.view import Standing
+from dcdaemon.scheduler.order import Ranking
+from dcdaemon.scheduler.policy import Order, Policy, QueueRule
 from dcdaemon.scheduler.queue import QueueIndex
+
+RANKING = Ranking(Policy(), NOW, Standing())
 
 
 def walked(queue) -> list[int]:
-    walk, ids = queue.walk(), []
-    while walk.job is not None:
-        ids.append(walk.job.id)
-        walk.next_job()
-    return ids
+    return [job.id for job, _ in queue.walk(RANKING)]
 
 
 def test_a_walk_goes_by_priority_then_first_in_first_out_across_shapes():
@@ -18,25 +20,38 @@ def test_a_walk_goes_by_priority_then_first_in_first_out_across_shapes():
     assert [job.id for job in queue.ordered()] == [9, 2, 3, 4]
 
 
-def test_a_walk_passes_over_the_same_demand_with_the_same_or_a_longer_limit_at_once():
-    limits = [60, 90, None, 60, 30, 45]
-    jobs = [waiting(number, 1, limit_s) for number, limit_s in enumerate(limits, start=1)]
-    queue = QueueIndex([*jobs, waiting(7, 2, 60), waiting(8, 1, 60, priority=10)])
-    walk = queue.walk()
-    walk.next_shorter(60)
-    assert walk.job == queue.get(5)
-    walk.next_shorter(30)
-    assert walk.job == queue.get(7)
-    walk.next_shorter(0)
-    assert walk.job == queue.get(8)
+def test_a_walk_passes_over_the_rest_of_a_group_at_once():
+    limits = [6000, 9000, None, 6000, 3000, None]
+    queue = QueueIndex([waiting(number, 1, limit_s) for number, limit_s in enumerate(limits, start=1)])
+    seen, walk = [], queue.walk(RANKING)
+    for job, _ in walk:
+        seen.append(job.id)
+        if job.id in {1, 3}:
+            walk.skip_group()
+    assert seen == [1, 2, 3, 5], "1 and 4 share a limit, 3 and 6 have none"
 
 
-def test_a_walk_goes_on_in_a_group_of_which_a_job_was_taken():
-    queue = QueueIndex([waiting(1, 1, 60), waiting(2, 1, 30), waiting(3, 1, 60), waiting(4, 1, 30)])
-    walk = queue.walk()
-    walk.next_job()
-    walk.next_shorter(30)
-    assert walk.job == queue.get(3)
+def test_jobs_of_one_class_of_length_take_turns_by_age_and_shorter_classes_go_first():
+    lengths = [7200.0, 3600.0, 7300.0, 7300.0, 600.0]
+    jobs = [waiting(number, 1, predicted_s=run_s, queued_at=NOW) for number, run_s in enumerate(lengths, start=1)]
+    walk = QueueIndex(jobs).walk(Ranking(Policy(order=Order.SHORTEST), NOW, Standing()))
+    assert [job.id for job, _ in walk] == [5, 2, 1, 3, 4]
+
+
+def test_a_promised_job_goes_first_among_its_priority_wherever_it_is_in_its_group():
+    queue = QueueIndex([waiting(1, 1), waiting(2, 1), waiting(3, 1), waiting(4, 1, priority=80)])
+    promised = Standing(promises=(Reservation(3, "n1", (0,), None, promised=True),))
+    assert [job.id for job, _ in queue.walk(Ranking(Policy(), NOW, promised))] == [4, 3, 1, 2]
+
+
+def test_the_order_whose_oldest_job_waits_longest_goes_first_where_queues_of_one_tier_differ():
+    policy = Policy(order=Order.SHORTEST, queues={"batch": QueueRule(Order.FIFO), "urgent": QueueRule(tier=1)})
+    jobs = [
+        waiting(1, 1, queue="batch"), waiting(2, 1, predicted_s=9000.0), waiting(3, 1, predicted_s=600.0),
+        waiting(4, 1, queue="batch"), waiting(5, 1, queue="urgent"),
+    ]  # fmt: skip
+    walk = QueueIndex(jobs).walk(Ranking(policy, NOW, Standing()))
+    assert [job.id for job, _ in walk] == [5, 1, 4, 3, 2]
 
 
 def test_held_and_dependent_jobs_are_not_walked_but_known():
@@ -74,4 +89,4 @@ def test_a_job_waits_once_and_leaves_once():
 
 def test_those_ahead_are_the_ready_ones_before_a_job():
     queue = QueueIndex([waiting(1, 1), waiting(2, 1, held=True), waiting(3, 1), waiting(4, 1, priority=80)])
-    assert [job.id for job in queue.ahead_of(waiting(3, 1))] == [4, 1]
+    assert [job.id for job in queue.ahead_of(waiting(3, 1), RANKING)] == [4, 1]

@@ -28,8 +28,8 @@ def played(policy, jobs=JOBS, cluster=SMALL, estimates_s=None):
         ("fifo", [0, 0, 100, 150, 150, 150]),
         # Job 3 is over at 90 and job 5 at 95, before job 2 starts at 100; job 4 would not be.
         ("easy", [0, 0, 100, 20, 150, 65]),
-        # By its limit job 0 ends at 120 at the latest: job 3 is over at 110, but job 5 perhaps at 125 only.
-        ("default", [0, 0, 100, 20, 150, 150]),
+        # All of one class of length: the fewer GPUs go first, and no guess of five minutes ends before job 2's start.
+        ("default", [0, 0, 260, 20, 60, 100]),
     ],
 )
 def test_each_policy_starts_the_jobs_when_it_has_to(policy, starts_s):

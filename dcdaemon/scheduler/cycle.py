@@ -8,7 +8,7 @@ from dcdaemon.core.plan import Part, Plan, Reservation, Start
 from dcdaemon.core.view import ClusterView, QueuedJob, Standing
 from dcdaemon.scheduler.caps import Tally
 from dcdaemon.scheduler.gang import could_hold
-from dcdaemon.scheduler.order import Ranking
+from dcdaemon.scheduler.order import OVERDUE, Ranking
 from dcdaemon.scheduler.placement import Placement, place
 from dcdaemon.scheduler.policy import Policy
 from dcdaemon.scheduler.queue import QueueIndex
@@ -39,8 +39,8 @@ def plan_on(
     ranking = Ranking(policy, now, standing or Standing())
     cycle = _Cycle(nodes, policy, now, ranking, tally or Tally({}))
     walk = queue.walk(ranking)
-    for job, shape in walk:
-        verdict = cycle.consider(job, shape)
+    for job, shape, rank in walk:
+        verdict = cycle.consider(job, shape, overdue=rank.line == OVERDUE)
         if verdict is _STOP:
             break
         if verdict is _SKIP:
@@ -76,15 +76,16 @@ class _Cycle:
     tried_in_vain: int = 0
     #: Demand -> the limits and predictions refused. Space only shrinks, so a refusal stands for longer ones, for good.
     refused: dict[Demand, list[tuple[float, float]]] = field(default_factory=dict)
+    holdable: dict[Demand, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.guards = Guards(self.policy, self.now)
 
-    def consider(self, job: QueuedJob, shape: Shape) -> str:
+    def consider(self, job: QueuedJob, shape: Shape, *, overdue: bool) -> str:
         """Start the job, or keep something for it, or pass it over; tells how to go on."""
-        overdue = self._may_promise(job)
+        overdue = overdue and self.promises < MOST_PROMISES
         if not overdue and self._was_refused(shape):
-            return _SKIP if shape.limit_s is None or self.refused[shape.demand] == _HOPELESS else _GO_ON
+            return _SKIP if shape.limit_s is None or self.refused[shape.demand] is _HOPELESS else _GO_ON
         if not self.tally.allows(job):
             return _SKIP
         # 3 fit: whatever has room and harms nobody starts
@@ -94,13 +95,9 @@ class _Cycle:
             return _GO_ON
         return self._wait(job, shape, overdue=overdue)
 
-    def _may_promise(self, job: QueuedJob) -> bool:
-        return self.promises < MOST_PROMISES and self.ranking.is_overdue(job)
-
     def _wait(self, job: QueuedJob, shape: Shape, *, overdue: bool) -> str:
         # 4 reserve: for the overdue, and for the first of the others, the head
-        holdable = could_hold(shape, self.nodes, self.policy)
-        if not holdable:
+        if not self._could_hold(shape):
             # Only a repair or an operator makes room: a reservation nobody can keep would block all others.
             return _SKIP
         if overdue or not self.has_head:
@@ -125,11 +122,18 @@ class _Cycle:
     def _promise_of(self, job: QueuedJob) -> Reservation | None:
         return next((kept for kept in self.ranking.standing.promises if kept.job_id == job.id), None)
 
+    def _could_hold(self, shape: Shape) -> bool:
+        known = self.holdable.get(shape.demand)
+        if known is None:
+            known = self.holdable[shape.demand] = could_hold(shape, self.nodes, self.policy)
+        return known
+
     def _was_refused(self, shape: Shape) -> bool:
+        refused = self.refused.get(shape.demand)
+        if refused is None or refused is _HOPELESS:
+            return refused is not None
         longest_s, predicted_s = _span(shape)
-        return any(
-            limit_s <= longest_s and run_s <= predicted_s for limit_s, run_s in self.refused.get(shape.demand, ())
-        )
+        return any(limit_s <= longest_s and run_s <= predicted_s for limit_s, run_s in refused)
 
     def _refuse(self, shape: Shape) -> None:
         if place(shape, self.nodes, self.policy) is None:

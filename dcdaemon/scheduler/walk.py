@@ -74,17 +74,30 @@ class Walk:
         self._turns += [turn for group in groups if (turn := self._next_turn(group, 0)) is not None]
         heapq.heapify(self._turns)
 
-    def __iter__(self) -> Iterator[tuple[QueuedJob, Shape]]:
-        """Yield jobs with their shapes until all have had their turn or were passed over."""
+    def __iter__(self) -> Iterator[tuple[QueuedJob, Shape, Rank]]:
+        """Yield jobs with shape and rank until all have had their turn or were passed over."""
         while self._turns:
             turn = self._turns[0]
-            yield self._jobs[turn.job_id], turn.group.places[turn.place].shape
+            if self._moved_back(turn):
+                continue
+            yield self._jobs[turn.job_id], turn.group.places[turn.place].shape, turn.rank
             if self._turns and self._turns[0] is turn:
                 self._go_on(turn)
 
     def skip_group(self) -> None:
         """Pass over the rest of the group of the job whose turn it is."""
         heapq.heappop(self._turns)
+
+    def _moved_back(self, turn: Turn) -> bool:
+        """Put the turn where it belongs by now; what the pass has started since can only move it back."""
+        job = self._jobs[turn.job_id]
+        if not self._ranking.moves(job):
+            return False
+        rank = self._ranking.rank(job, turn.group.key.length)
+        if rank <= turn.rank:
+            return False
+        heapq.heapreplace(self._turns, turn._replace(rank=rank))
+        return True
 
     def _go_on(self, turn: Turn) -> None:
         following = self._next_turn(turn.group, turn.place + 1)

@@ -11,7 +11,7 @@ RANKING = Ranking(Policy(), NOW, Standing())
 
 
 def walked(queue) -> list[int]:
-    return [job.id for job, _ in queue.walk(RANKING)]
+    return [job.id for job, *_ in queue.walk(RANKING)]
 
 
 def test_a_walk_goes_by_priority_then_first_in_first_out_across_shapes():
@@ -24,7 +24,7 @@ def test_a_walk_passes_over_the_rest_of_a_group_at_once():
     limits = [6000, 9000, None, 6000, 3000, None]
     queue = QueueIndex([waiting(number, 1, limit_s) for number, limit_s in enumerate(limits, start=1)])
     seen, walk = [], queue.walk(RANKING)
-    for job, _ in walk:
+    for job, *_ in walk:
         seen.append(job.id)
         if job.id in {1, 3}:
             walk.skip_group()
@@ -35,13 +35,13 @@ def test_jobs_of_one_class_of_length_take_turns_by_age_and_shorter_classes_go_fi
     lengths = [7200.0, 3600.0, 7300.0, 7300.0, 600.0]
     jobs = [waiting(number, 1, predicted_s=run_s, queued_at=NOW) for number, run_s in enumerate(lengths, start=1)]
     walk = QueueIndex(jobs).walk(Ranking(Policy(order=Order.SHORTEST), NOW, Standing()))
-    assert [job.id for job, _ in walk] == [5, 2, 1, 3, 4]
+    assert [job.id for job, *_ in walk] == [5, 2, 1, 3, 4]
 
 
 def test_a_promised_job_goes_first_among_its_priority_wherever_it_is_in_its_group():
     queue = QueueIndex([waiting(1, 1), waiting(2, 1), waiting(3, 1), waiting(4, 1, priority=80)])
     promised = Standing(promises=(Reservation(3, "n1", (0,), None, promised=True),))
-    assert [job.id for job, _ in queue.walk(Ranking(Policy(), NOW, promised))] == [4, 3, 1, 2]
+    assert [job.id for job, *_ in queue.walk(Ranking(Policy(), NOW, promised))] == [4, 3, 1, 2]
 
 
 def test_the_order_whose_oldest_job_waits_longest_goes_first_where_queues_of_one_tier_differ():
@@ -51,7 +51,7 @@ def test_the_order_whose_oldest_job_waits_longest_goes_first_where_queues_of_one
         waiting(4, 1, queue="batch"), waiting(5, 1, queue="urgent"),
     ]  # fmt: skip
     walk = QueueIndex(jobs).walk(Ranking(policy, NOW, Standing()))
-    assert [job.id for job, _ in walk] == [5, 1, 4, 3, 2]
+    assert [job.id for job, *_ in walk] == [5, 1, 4, 3, 2]
 
 
 def test_held_and_dependent_jobs_are_not_walked_but_known():

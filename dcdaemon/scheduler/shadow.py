@@ -6,6 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+#: Older waits are forgotten: people judge by what they remember.
+MEMORY_DAYS = 60
+DAY_S = 86400.0
+
+
+class _Longest(NamedTuple):
+    day: int
+    wait_s: float
+
 
 class _Waiting(NamedTuple):
     job_id: int
@@ -41,12 +50,13 @@ class Shadow:
         self._predicted: dict[int, float] = {}
         self._started: dict[int, float] = {}
         self._lasted: dict[int, float] = {}
-        self._longest_s = 0.0
+        #: Days with a wait longer than those of all later days, the longest first.
+        self._longest: deque[_Longest] = deque()
 
     def submit(self, job_id: int, gpus: int, predicted_s: float, now: float) -> None:
-        """Queue a job; one that no empty cluster could hold is left out."""
+        """Queue a job; one that is known, or that no empty cluster could hold, is left out."""
         self.advance(now)
-        if gpus > sum(self._sizes) or not gpus:
+        if job_id in self._predicted or gpus > sum(self._sizes) or not gpus:
             return
         self._predicted[job_id] = predicted_s
         self._waiting.append(_Waiting(job_id, gpus, now))
@@ -75,10 +85,12 @@ class Shadow:
         self._start(now)
 
     def longest_wait_s(self, now: float) -> float:
-        """Return the longest wait so far, those who still wait included."""
+        """Return the longest wait of the last `MEMORY_DAYS` days, those who still wait included."""
         self.advance(now)
         waiting_s = now - self._waiting[0].since if self._waiting else 0.0
-        return max(self._longest_s, waiting_s)
+        while self._longest and self._longest[0].day < now // DAY_S - MEMORY_DAYS:
+            self._longest.popleft()
+        return max((waiting_s, *(longest.wait_s for longest in self._longest)))
 
     def advance(self, now: float) -> None:
         """Play on until now."""
@@ -119,11 +131,17 @@ class Shadow:
             if nodes is None:
                 return
             self._waiting.popleft()
-            self._longest_s = max(self._longest_s, now - job.since)
+            self._note_wait(now - job.since, int(now // DAY_S))
             for node in nodes:
                 self._free[node] -= job.gpus if len(nodes) == 1 else self._sizes[node]
             run = self._runs[job.job_id] = _Run(now, nodes, job.gpus, now)
             self._end_at(job.job_id, run, now + self._lasted.get(job.job_id, self._predicted[job.job_id]))
+
+    def _note_wait(self, wait_s: float, day: int) -> None:
+        while self._longest and self._longest[-1].wait_s <= wait_s:
+            self._longest.pop()
+        if not self._longest or self._longest[-1].day < day:
+            self._longest.append(_Longest(day, wait_s))
 
     def _fit(self, gpus: int) -> list[int] | None:
         """Return the fullest node that has room, or the first whole nodes that have it between them."""

@@ -38,7 +38,7 @@ clean:
 	rm -rf $(VENV)
 
 $(READY)demo: EXTRAS := torch
-$(READY)dev: EXTRAS := torch,postgres,grafana,dev
+$(READY)dev: EXTRAS := torch,postgres,grafana,snmpv3,dev
 
 $(READY)demo $(READY)dev: pyproject.toml constraints.txt
 	@$(install)

@@ -11,6 +11,7 @@ NAMES = (
     "followers",
     "telemetry",
     "tick",
+    "snmp",
     "history",
     "metrics",
     "plan",

@@ -135,9 +135,8 @@ def scraped(url: str, every_s: float) -> Iterator[None]:
 @contextlib.contextmanager
 def snmpd(folder: Path) -> Iterator[dict[str, str]]:
     """Start a real SNMP agent for the daemon to ask, and return the settings that name it."""
-    program = shutil.which("snmpd") or ("/usr/sbin/snmpd" if Path("/usr/sbin/snmpd").exists() else None)
+    program = snmpd_program()
     if program is None:
-        print("not installed, left out: snmpd", file=sys.stderr)
         yield {}
         return
     port = free_port(socket.SOCK_DGRAM)
@@ -155,6 +154,14 @@ def snmpd(folder: Path) -> Iterator[dict[str, str]]:
             }
         finally:
             agent.kill()
+
+
+def snmpd_program() -> str | None:
+    """Return where the real SNMP agent is; None, said so, where it is not installed."""
+    program = shutil.which("snmpd") or ("/usr/sbin/snmpd" if Path("/usr/sbin/snmpd").exists() else None)
+    if program is None:
+        print("not installed, left out: snmpd", file=sys.stderr)
+    return program
 
 
 def free_port(kind: int = socket.SOCK_STREAM) -> int:

@@ -11,7 +11,7 @@ _LOG = "journalctl -u dcdaemon tells where; the other collectors go on"
 _FIXES = {
     "gpu": "nvidia-smi -q tells more of it; dcd gpus shows who holds it",
     "filesystem": "is its server there? umount -l lets go of a mount whose server is gone",
-    "switch": "is it on, and do address and community in [snmp] fit? snmpwalk -v2c asks it by hand",
+    "switch": "is it on, and do address and community or user fit ([snmp], [snmp_users])? snmpwalk asks by hand",
     "object_store": "do endpoint, bucket and keys in [object_store] fit? an error of the store itself passes",
     "drive": "smartctl -a tells more of it",
 }

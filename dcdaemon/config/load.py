@@ -6,9 +6,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dcdaemon.config.model import SECTIONS, SETTINGS, Config, ObjectStore, Setting
-from dcdaemon.config.secrets import masked
+from dcdaemon.config.families import sections, setting_named
+from dcdaemon.config.model import FAMILIES, SECTIONS, SETTINGS, Config, ObjectStore
+from dcdaemon.config.secrets import MASK, masked
+from dcdaemon.config.setting import Setting, settings_of
+from dcdaemon.config.sharing import refuse_contradictions
+from dcdaemon.config.snmp import SnmpUser, refuse_strangers
 from dcdaemon.config.sources import Found, default_paths, from_env, from_file, from_flags, unknown
+from dcdaemon.config.values import SECRET_FILE
 from dcdaemon.core.errors import BadConfig, BadInput
 
 DEFAULT = "default"
@@ -45,12 +50,16 @@ def load(
     # A usual file may be absent or not for this user to read; one that was named must be there.
     read = list(paths) if paths is not None else [path for path in default_paths(env) if os.access(path, os.R_OK)]
     found = [one for path in read for one in from_file(path)] + from_env(env) + from_flags(flags or {})
-    winners = {one.name: one for one in found if one.name in SETTINGS}
-    config = _resolved(_build(winners), env, uid)
+    named = sections(one.name for one in found)
+    settings = SETTINGS | {one.name: one for section, cls in named.items() for one in settings_of(section, cls)}
+    winners = {one.name: one for one in found if one.name in settings}
+    config = _resolved(_build(winners, named), env, uid)
+    refuse_contradictions(config.queues, config.accounts)
+    refuse_strangers(config.snmp, config.snmp_users)
     return Loaded(
         config=config,
-        origins={name: winners[name].origin if name in winners else DEFAULT for name in SETTINGS},
-        raw={name: winners[name].raw if name in winners else _value(config, SETTINGS[name]) for name in SETTINGS},
+        origins={name: winners[name].origin if name in winners else DEFAULT for name in settings},
+        raw={name: winners[name].raw if name in winners else _value(config, one) for name, one in settings.items()},
         warnings=tuple(_warnings(found)),
         paths=tuple(read),
     )
@@ -69,19 +78,26 @@ def check(
     return loaded
 
 
-def _build(winners: Mapping[str, Found]) -> Config:
-    values: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+def _build(winners: Mapping[str, Found], named: Mapping[str, type]) -> Config:
+    """Return the tree; `named` are the sections of families that are there."""
+    values: dict[str, dict[str, Any]] = {section: {} for section in (*SECTIONS, *named)}
     for name, found in winners.items():
-        setting = SETTINGS[name]
+        setting = setting_named(name)
+        assert setting is not None  # noqa: S101  only known settings win
         values[setting.section][setting.attribute] = _read(setting, found)
-    return Config(**{section: cls(**values[section]) for section, cls in SECTIONS.items()})
+    tree: dict[str, Any] = {section: cls(**values[section]) for section, cls in SECTIONS.items()}
+    tree |= {family: {} for family in FAMILIES}
+    for section, cls in named.items():
+        family, _, name = section.partition(".")
+        tree[family][name] = cls(**values[section])
+    return Config(**tree)
 
 
 def _read(setting: Setting, found: Found) -> Any:
     try:
         return setting.kind.read(found.raw)
     except BadInput as error:
-        raw = masked(found.raw)
+        raw = MASK if setting.kind is SECRET_FILE else masked(found.raw)
         raise BadConfig(f"{found.origin}: {setting.name} = {raw!r} {error.message}", error.hint) from error
 
 
@@ -108,8 +124,14 @@ def _resolved(config: Config, env: Mapping[str, str], uid: int) -> Config:
         daemon=replace(config.daemon, state_dir=state_dir, socket=socket),
         storage=storage,
         snmp=replace(config.snmp, community_file=_at_home(config.snmp.community_file, home)),
+        snmp_users={name: _user_at_home(user, home) for name, user in config.snmp_users.items()},
         object_store=_complete(replace(store, secret_file=_at_home(store.secret_file, home))),
     )
+
+
+def _user_at_home(user: SnmpUser, home: str) -> SnmpUser:
+    files = _at_home(user.authentication_file, home), _at_home(user.privacy_file, home)
+    return replace(user, authentication_file=files[0], privacy_file=files[1])
 
 
 def _complete(store: ObjectStore) -> ObjectStore:
@@ -132,6 +154,8 @@ def _at_home(path: str, home: str) -> str:
 
 
 def _value(config: Config, setting: Setting) -> Any:
+    if setting.section not in SECTIONS:
+        return setting.default
     # What was filled in at loading is worth more to a reader than the empty default.
     resolved = getattr(getattr(config, setting.section), setting.attribute)
     return resolved if setting.default == "" and resolved is not None else setting.default

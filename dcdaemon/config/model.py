@@ -1,60 +1,34 @@
 """Every setting: its section, key, kind, default and meaning; the tree that the daemon is given."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
+from dcdaemon.config.setting import Setting, settings_of
+from dcdaemon.config.setting import declared as _key
+from dcdaemon.config.sharing import Account, FairShare, Queue, Quotas
+from dcdaemon.config.snmp import Snmp, SnmpUser
 from dcdaemon.config.values import (
     ADDRESS,
     BYTES,
     CLOCK_TIME,
     COUNT,
     DATABASE,
-    DEVICES,
     DURATION,
     ENDPOINT,
     INTERVAL,
+    MORE_THAN_0,
     NAMES,
     NUMBER,
     PATH,
     RATIO,
+    SECRET_FILE,
     SWITCH,
     TEXT,
-    Kind,
     choice,
     optional,
     some_of,
 )
 from dcdaemon.core.roles import USUAL_ROLES, Role
-
-Raw = str | int | float | bool | list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting as the files name it; `attribute` is its name in the tree, with the unit."""
-
-    section: str
-    key: str
-    attribute: str
-    kind: Kind
-    default: Raw
-    meaning: str
-
-    @property
-    def name(self) -> str:
-        """Section and key, as messages and `dcd config show` print it."""
-        return f"{self.section}.{self.key}"
-
-    @property
-    def variable(self) -> str:
-        """The environment variable that sets it."""
-        return f"DCD_{self.section}__{self.key}".upper()
-
-
-def _key(default: Raw, kind: Kind, meaning: str, key: str | None = None) -> Any:
-    metadata = {"default": default, "kind": kind, "meaning": meaning, "key": key}
-    return field(default=kind.read(default), metadata=metadata)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +91,16 @@ class Gpus:
 class Scheduler:
     """Which job starts when."""
 
+    order: str = _key(
+        "shortest",
+        choice("shortest", "fifo", "fair-share"),
+        "Who goes first among jobs of one priority, where their queue does not say.",
+    )
+    patience: float = _key(
+        1.0,
+        MORE_THAN_0,
+        "With shortest: a job goes first once it has waited so many times the longest wait of first in, first out.",
+    )
     backfill: bool = _key(True, SWITCH, "Let a job pass the head of the queue where it cannot delay it.")  # noqa: FBT003
     default_limit_s: float | None = _key(
         "", optional(INTERVAL), "Time limit of a job that names none; empty: no limit.", "default_limit"
@@ -173,19 +157,6 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True)
-class Snmp:
-    """Switches, firewalls and other devices that are asked by SNMP v2c."""
-
-    devices: tuple[tuple[str, str, int], ...] = _key(
-        [], DEVICES, 'Which ones: names and addresses, like ["core1=192.0.2.10", "fw=192.0.2.1:1161"].'
-    )
-    community_file: str = _key(
-        "", PATH, 'File that holds their community, readable by the daemon\'s user alone; empty: "public".'
-    )
-    interval_s: float = _key("60s", INTERVAL, "Time between two questions to a device.", "interval")
-
-
-@dataclass(frozen=True, slots=True)
 class ObjectStore:
     """An S3-compatible object store, probed for latency, errors and used capacity."""
 
@@ -193,7 +164,9 @@ class ObjectStore:
     bucket: str = _key("", TEXT, "The bucket that is listed.")
     region: str = _key("us-east-1", TEXT, "Its region; many stores take any.")
     access_key: str = _key("", TEXT, "Name of the access key; it needs the right to list the bucket and no other.")
-    secret_file: str = _key("", PATH, "File that holds the secret of that key, readable by the daemon's user alone.")
+    secret_file: str = _key(
+        "", SECRET_FILE, "File that holds the secret of that key, readable by the daemon's user alone."
+    )
     interval_s: float = _key("60s", INTERVAL, "Time between two probes.", "interval")
     list_pages: int = _key(
         1000, COUNT, "Pages of 1,000 objects to list each hour for the used capacity, which is unknown beyond; 0: none."
@@ -209,11 +182,16 @@ class Config:
     storage: Storage = field(default_factory=Storage)
     gpus: Gpus = field(default_factory=Gpus)
     scheduler: Scheduler = field(default_factory=Scheduler)
+    queues: Mapping[str, Queue] = field(default_factory=dict)
+    accounts: Mapping[str, Account] = field(default_factory=dict)
+    quotas: Quotas = field(default_factory=Quotas)
+    fair_share: FairShare = field(default_factory=FairShare)
     jobs: Jobs = field(default_factory=Jobs)
     energy: Energy = field(default_factory=Energy)
     anomalies: Anomalies = field(default_factory=Anomalies)
     metrics: Metrics = field(default_factory=Metrics)
     snmp: Snmp = field(default_factory=Snmp)
+    snmp_users: Mapping[str, SnmpUser] = field(default_factory=dict)
     object_store: ObjectStore = field(default_factory=ObjectStore)
 
 
@@ -224,6 +202,8 @@ SECTIONS: dict[str, type] = {
     "storage": Storage,
     "gpus": Gpus,
     "scheduler": Scheduler,
+    "quotas": Quotas,
+    "fair_share": FairShare,
     "jobs": Jobs,
     "energy": Energy,
     "anomalies": Anomalies,
@@ -233,13 +213,14 @@ SECTIONS: dict[str, type] = {
 }
 
 
+#: Sections of which there can be several, each with a name of its own: [queues.short], [accounts.vision].
+FAMILIES: dict[str, type] = {"queues": Queue, "accounts": Account, "snmp_users": SnmpUser}
+
+
 def _settings() -> Iterator[Setting]:
     for section, cls in SECTIONS.items():
-        for one in fields(cls):
-            meta = one.metadata
-            key = meta["key"] or one.name
-            yield Setting(section, key, one.name, meta["kind"], meta["default"], meta["meaning"])
+        yield from settings_of(section, cls)
 
 
-#: Every setting by its name, in the order in which they are printed.
+#: Every setting by its name, in the order in which they are printed; those of families are in `families`.
 SETTINGS: dict[str, Setting] = {setting.name: setting for setting in _settings()}

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dcdaemon.config.model import SECTIONS, SETTINGS
+from dcdaemon.config.families import flattened, is_known, is_section
+from dcdaemon.config.model import FAMILIES, SECTIONS, SETTINGS
+from dcdaemon.config.setting import Setting, settings_of
 from dcdaemon.core.errors import BadConfig
 
 SYSTEM_FILE = Path("/etc/dcdaemon/dcdaemon.toml")
@@ -15,7 +17,7 @@ _PREFIX = "DCD_"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One raw value: the setting it is for, and where it stood."""
+    """One raw value: the setting it is for, and where it stood; the name of a section alone says that there is one."""
 
     name: str
     raw: Any
@@ -52,8 +54,13 @@ def from_env(env: Mapping[str, str]) -> list[Found]:
     for variable in sorted(env):
         section, separator, key = variable.removeprefix(_PREFIX).partition("__")
         if variable.startswith(_PREFIX) and separator:
-            found.append(Found(f"{section}.{key}".lower(), env[variable], variable))
+            found.append(Found(f"{section}.{_key_of(section, key)}".lower(), env[variable], variable))
     return found
+
+
+def _key_of(section: str, key: str) -> str:
+    """Return the key that a variable names; in a family it is behind the section's own name: DCD_QUEUES__A__GPUS."""
+    return key.replace("__", ".", 1) if section.lower() in FAMILIES else key
 
 
 def from_flags(flags: Mapping[str, object]) -> list[Found]:
@@ -64,23 +71,34 @@ def from_flags(flags: Mapping[str, object]) -> list[Found]:
 def unknown(found: Iterable[Found]) -> Iterator[tuple[Found, str | None]]:
     """Yield what sets no known setting, with the setting that may have been meant."""
     for one in found:
-        if one.name not in SETTINGS:
+        if not is_known(one.name):
             yield one, _meant(one.name)
 
 
 def _meant(name: str) -> str | None:
+    """Return what may be meant: a key like it in its section, the same key in another one, any name like it."""
     import difflib  # noqa: PLC0415  only a typo needs it
 
-    close = difflib.get_close_matches(name, SETTINGS, n=1)
-    if close:
-        return close[0]
-    # Right key, wrong section.
-    key = name.rpartition(".")[2]
-    return next((known for known, setting in SETTINGS.items() if setting.key == key), None)
+    section, _, key = name.rpartition(".")
+    keys = {one.key: one.name for one in _settings_in(section)}
+    near = [keys[close] for close in difflib.get_close_matches(key, keys, n=1)]
+    if not is_section(section):
+        near += [known for known, setting in SETTINGS.items() if setting.key == key]
+        near += difflib.get_close_matches(name, SETTINGS, n=1)
+        near += [f"{family}.{key}" for family in difflib.get_close_matches(section, FAMILIES, n=1)]
+    return next(iter(near), None)
+
+
+def _settings_in(section: str) -> Iterator[Setting]:
+    cls = FAMILIES[section.partition(".")[0]] if is_section(section) else SECTIONS.get(section)
+    return iter(()) if cls is None else settings_of(section, cls)
 
 
 def _flatten(document: Mapping[str, Any], path: Path) -> Iterator[Found]:
     for section, table in document.items():
+        if section in FAMILIES:
+            yield from (Found(name, raw, str(path)) for name, raw in flattened(section, table, str(path)))
+            continue
         if section in SECTIONS and not isinstance(table, dict):
             raise BadConfig(
                 f"{path}: {section} = {table!r} is not a section", f"write [{section}] on a line of its own"

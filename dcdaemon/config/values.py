@@ -27,6 +27,8 @@ _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})")
 #: An address of IPv6 with a port stands in brackets.
 _DEVICE = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*))(?::(\d{1,5}))?")
 _SNMP_PORT = 161
+#: One GPU, or the first and the last of several; no node has ten thousand.
+_SPAN = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?")
 _ENDPOINT = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?(/[^\s?#@]*)?")
 _DATABASES = ("sqlite:", "postgresql:", "postgresql+psycopg:")
 
@@ -137,27 +139,28 @@ def _database(raw: object) -> str:
     return text
 
 
-def _devices(raw: object) -> tuple[tuple[str, str, int], ...]:
-    """Read devices like "core1=192.0.2.10:161" into their names, addresses and ports."""
+def _devices(raw: object) -> tuple[tuple[str, str, int, str], ...]:
+    """Read devices like "core1=monitor@192.0.2.10:161" into their names, addresses, ports and users ("" for none)."""
     devices = tuple(_device(text) for text in _names(raw))
-    names = [name for name, _, _ in devices]
+    names = [name for name, _, _, _ in devices]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise BadInput(f"names {twice!r} twice", "give each device a name of its own")
     return devices
 
 
-def _device(text: str) -> tuple[str, str, int]:
+def _device(text: str) -> tuple[str, str, int, str]:
     import ipaddress  # noqa: PLC0415  only a configured device needs it
 
     name, equals, place = (part.strip() for part in text.rpartition("="))
+    user, at, place = (part.strip() for part in place.rpartition("@"))
     match = _DEVICE.fullmatch(place)
     host = (match[1] or match[2]) if match else ""
     port = int(match[3] or _SNMP_PORT) if match else 0
     with suppress(ValueError):
         ipaddress.ip_address(host)
-        if (name or not equals) and 0 < port <= 65535:
-            return name or host, host, port
+        if (name or not equals) and (user or not at) and 0 < port <= 65535:
+            return name or host, host, port, user
     # By its address, so that it can be asked while names cannot be resolved.
     raise BadInput(f"has {text!r}, which is no device", 'write name and address, like "core1=192.0.2.10"')
 
@@ -179,13 +182,18 @@ def optional(kind: Kind) -> Kind:
     return Kind(f"{kind.name}, or empty for none", read)
 
 
+def maybe(kind: Kind) -> Kind:
+    """Return the same kind with None for an empty text; 0 is a value of its own."""
+    return Kind(f"{kind.name}, or empty for none", lambda raw: None if raw == "" else kind.read(raw))
+
+
 def choice(*allowed: str) -> Kind:
     """Return the kind that is one of these words."""
 
     def read(raw: object) -> str:
         word = _text(raw).lower()
         if word not in allowed:
-            raise BadInput(f"is not one of {', '.join(allowed)}", f"write {allowed[0]}")
+            raise BadInput(f"is not one of {', '.join(allowed)}", near(word, allowed, f"write {allowed[0]}"))
         return word
 
     return Kind(" or ".join(allowed), read)
@@ -198,7 +206,8 @@ def some_of(*allowed: str) -> Kind:
         words = tuple(dict.fromkeys(name.lower() for name in _names(raw)))
         for word in words:
             if word not in allowed:
-                raise BadInput(f"has {word!r}, which is not one of {', '.join(allowed)}", _meant(word, allowed))
+                hint = near(word, allowed, f"write some of {', '.join(allowed)}")
+                raise BadInput(f"has {word!r}, which is not one of {', '.join(allowed)}", hint)
         if not words:
             raise BadInput("is empty", f"write some of {', '.join(allowed)}")
         return words
@@ -206,15 +215,64 @@ def some_of(*allowed: str) -> Kind:
     return Kind(f"list of {', '.join(allowed)}", read)
 
 
-def _meant(word: str, allowed: Sequence[str]) -> str:
+def near(word: str, allowed: Sequence[str], otherwise: str) -> str:
+    """Return a hint that names the nearest of the allowed words; `otherwise` where none is near."""
     import difflib  # noqa: PLC0415  only a typo needs it
 
     close = difflib.get_close_matches(word, allowed, n=1)
-    return f"did you mean {close[0]}?" if close else f"write some of {', '.join(allowed)}"
+    return f"did you mean {close[0]}?" if close else otherwise
+
+
+def _whole_number(raw: object) -> int:
+    with suppress(ValueError, OverflowError):
+        if isinstance(raw, (int, str)) and not isinstance(raw, bool):
+            return int(raw)
+    raise BadInput("is not a whole number", "write a whole number like 8 or -1")
+
+
+def _more_than_0(raw: object) -> float:
+    number = _number(raw)
+    if not number:
+        raise BadInput("is not more than 0", "write a number like 2 or 0.5")
+    return number
+
+
+def _gpu_indices(raw: object) -> tuple[int, ...]:
+    """Read [0, 1], ["0-3", "6"] or the text "0-3,6" of a variable into indices, ascending, each once."""
+    parts = raw.split(",") if isinstance(raw, str) else raw
+    if not isinstance(parts, (list, tuple)) or any(isinstance(part, bool) for part in parts):
+        raise BadInput("is not a list of GPUs", 'write it like [0, 1] or "0-3"')
+    spans = [_span(part) for part in parts if str(part).strip()]
+    return tuple(sorted({index for span in spans for index in span}))
+
+
+def _span(part: object) -> range:
+    match = _SPAN.fullmatch(str(part).strip())
+    if match is None or int(match[2] or match[1]) < int(match[1]):
+        raise BadInput(f"has {part!r}, which is no GPU", 'write it like [0, 1] or "0-3"')
+    return range(int(match[1]), int(match[2] or match[1]) + 1)
+
+
+def _of_users(kind: Kind, example: str) -> Callable[[object], tuple[tuple[str, Any], ...]]:
+    """Return a reader of values by user, like "ada=8"."""
+
+    def read(raw: object) -> tuple[tuple[str, Any], ...]:
+        pairs = [tuple(part.strip() for part in text.rpartition("=")) for text in _names(raw)]
+        for user, _, value in pairs:
+            if not user or not value:
+                raise BadInput(f"has {user or value!r} without a value or a user", f'write it like ["{example}"]')
+        twice = next((user for user, _, _ in pairs if [one for one, _, _ in pairs].count(user) > 1), None)
+        if twice is not None:
+            raise BadInput(f"names {twice!r} twice", "give each user one value")
+        return tuple((user, kind.read(value)) for user, _, value in pairs)
+
+    return read
 
 
 TEXT = Kind("text", _text)
 PATH = Kind("absolute path", _path)
+#: Where a path belongs, a secret may have been written: a wrong value is not repeated.
+SECRET_FILE = Kind("absolute path", _path)
 NAMES = Kind("list of names", _names)
 SWITCH = Kind("true or false", _switch)
 COUNT = Kind("whole number", _count)
@@ -228,3 +286,8 @@ ADDRESS = Kind("address and port, or empty for none", _address)
 DATABASE = Kind("database URL", _database)
 ENDPOINT = Kind("http or https address", _endpoint)
 DEVICES = Kind("list of devices", _devices)
+WHOLE_NUMBER = Kind("whole number, also negative", _whole_number)
+MORE_THAN_0 = Kind("number more than 0", _more_than_0)
+GPU_INDICES = Kind("list of GPUs", _gpu_indices)
+GPUS_OF_USERS = Kind("list of user=GPUs", _of_users(COUNT, "ada=8"))
+SHARES_OF_USERS = Kind("list of user=weight", _of_users(MORE_THAN_0, "ada=2"))

@@ -33,7 +33,7 @@ class EventKind(StrEnum):
     LINK_DOWN = "link_down", "A network link lost its carrier."
     LINK_UP = "link_up", "A network link is up again."
     LINK_FLAPPING = "link_flapping", "A network link comes and goes."
-    SWITCH_SILENT = "switch_silent", "A switch or another device does not answer SNMP."
+    SWITCH_SILENT = "switch_silent", "A switch or another device does not answer SNMP, or says why it will not."
     SWITCH_ANSWERS = "switch_answers", "A device that was silent answers SNMP again."
     OBJECT_STORE_ERROR = "object_store_error", "A probe of the object store failed."
     OBJECT_STORE_ANSWERS = "object_store_answers", "The object store answers again."

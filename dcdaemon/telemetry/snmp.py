@@ -1,36 +1,25 @@
-"""Asks switches, firewalls and other devices by SNMP v2c: all at once, none of them longer than its deadline."""
+"""Asks switches, firewalls and other devices by SNMP: all at once, none of them longer than its deadline."""
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from dcdaemon.core.event import Event, EventKind, Tell
 from dcdaemon.core.samples import Lack, SwitchPortSample, SwitchSample
-from dcdaemon.telemetry.secret_file import BadSecret, read_secret
+from dcdaemon.telemetry.snmp_access import Access, Device, NoAccess
+from dcdaemon.telemetry.snmp_ber import BadAnswer
 from dcdaemon.telemetry.snmp_client import Session, Silent
 from dcdaemon.telemetry.snmp_interfaces import Table, table, uptime
-from dcdaemon.telemetry.snmp_message import BadAnswer
 from dcdaemon.telemetry.snmp_ports import TICKS_PER_S, Ports
+from dcdaemon.telemetry.snmp_version import Refused, Version
 
 DEADLINE_S = 10.0
-#: What most devices are delivered with, and all that a device with open read access asks for.
-_USUAL_COMMUNITY = b"public"
 _AT_ONCE = 64
 #: Sweeps come by the clock, a little early or late; a round that is due within this time is not put off to the next.
 _EARLY_S = 1.0
 
 Samples = tuple[SwitchSample | SwitchPortSample, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A device that is asked; `host` is its address, so that it can be asked while names cannot be resolved."""
-
-    name: str
-    host: str
-    port: int = 161
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +30,26 @@ class Survey:
     table: Table | None = None
     latency_s: float | None = None
     error: str | None = None
+    #: The word for what the device has against being asked, where it said so.
+    refusal: str | None = None
+    lack: Lack | None = None
 
 
 class Switches:
     """All configured devices; reading takes as long as the slowest of them, so it belongs into a thread of its own."""
 
     def __init__(
-        self, devices: Sequence[Device], community_file: Path | None, interval_s: float, tell: Tell, *,
+        self, devices: Sequence[Device], access: Access, interval_s: float, tell: Tell, *,
         deadline_s: float = DEADLINE_S, monotonic: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        self._devices = tuple(devices)
-        self._community_file = community_file
+        self._devices, self._access = tuple(devices), access
         self.every_s, self._deadline_s = interval_s, deadline_s
         self._tell, self._monotonic = tell, monotonic
         self._due_s = monotonic()
         self._ports = {device.name: Ports(device.name, interval_s, tell) for device in devices}
         self._silent_since: dict[str, float] = {}
-        self._wrong: str | None = None
+        self._told: dict[str, set[str | None]] = {}
+        self._lack: Lack | None = None
 
     def read(self, at: float) -> Samples:
         """Return samples of all devices and their ports when the interval is over; nothing in between."""
@@ -75,35 +67,37 @@ class Switches:
 
     def lack(self) -> Lack | None:
         """Say what is wrong with the configuration, if anything."""
-        return Lack(self._wrong, "see [snmp] community_file", wrong=True) if self._wrong else None
+        return self._lack
 
     async def _ask_all(self) -> list[Survey]:
-        try:
-            community = read_secret(self._community_file, "community") if self._community_file else _USUAL_COMMUNITY
-        except BadSecret as error:
-            self._wrong = str(error)
-            return [Survey(self._monotonic(), error=self._wrong)] * len(self._devices)
-        self._wrong = None
         few = asyncio.Semaphore(_AT_ONCE)
-        return await asyncio.gather(*(self._ask(device, community, few) for device in self._devices))
+        surveys = await asyncio.gather(*(self._ask(device, few) for device in self._devices))
+        self._lack = next((survey.lack for survey in surveys if survey.lack), None)
+        return surveys
 
-    async def _ask(self, device: Device, community: bytes, few: asyncio.Semaphore) -> Survey:
+    async def _ask(self, device: Device, few: asyncio.Semaphore) -> Survey:
         async with few:
-            survey = await self._try(device, community)
+            survey = await self._try(device)
         return replace(survey, read_s=self._monotonic())
 
-    async def _try(self, device: Device, community: bytes) -> Survey:
+    async def _try(self, device: Device) -> Survey:
         try:
+            version = self._access.version(device)
             async with asyncio.timeout(self._deadline_s):
-                return await _survey(device, community)
-        except TimeoutError:
-            return Survey(error=f"needs more than {self._deadline_s:g} s to answer")
-        except Silent as error:
-            return Survey(error=str(error))
-        except BadAnswer as error:
-            return Survey(error=f"answers what cannot be used: {error}")
-        except OSError as error:
-            return Survey(error=f"cannot be asked: {error.strerror or error}")
+                return await _survey(device, version)
+        except NoAccess as error:
+            return Survey(error=f"cannot be asked: {error}", lack=Lack(str(error), error.fix, wrong=True))
+        except Refused as error:
+            return Survey(error=str(error), refusal=error.word)
+        except (Silent, BadAnswer, OSError) as error:
+            return Survey(error=self._words(error))
+
+    def _words(self, error: Silent | BadAnswer | OSError) -> str:
+        if isinstance(error, TimeoutError):
+            return f"needs more than {self._deadline_s:g} s to answer"
+        if isinstance(error, OSError):
+            return f"cannot be asked: {error.strerror or error}"
+        return f"answers what cannot be used: {error}" if isinstance(error, BadAnswer) else str(error)
 
     def _samples(self, device: Device, survey: Survey, at: float) -> Samples:
         name, found = device.name, survey.table
@@ -117,18 +111,29 @@ class Switches:
 
     def _tell_change(self, device: Device, survey: Survey, at: float) -> None:
         name = device.name
-        if survey.error is not None and name not in self._silent_since:
-            self._silent_since[name] = at
-            message = f"{name} ({device.host}) {survey.error}"
-            self._tell(Event(at, EventKind.SWITCH_SILENT, name, message, {"host": device.host, "port": device.port}))
-        elif survey.error is None and name in self._silent_since:
+        if survey.error is not None:
+            self._silent_since.setdefault(name, at)
+            self._tell_silent(device, survey, at)
+        elif name in self._silent_since:
             since = self._silent_since.pop(name)
+            self._told.pop(name)
             message = f"{name} ({device.host}) answers again"
             self._tell(Event(at, EventKind.SWITCH_ANSWERS, name, message, {"since": since}))
 
+    def _tell_silent(self, device: Device, survey: Survey, at: float) -> None:
+        """Tell that a device does not answer, once, and once more for each thing it then has against being asked."""
+        told = self._told.setdefault(device.name, set())
+        if told and (survey.refusal is None or survey.refusal in told):
+            return
+        told.add(survey.refusal)
+        evidence: dict[str, object] = {"host": device.host, "port": device.port}
+        evidence |= {"refusal": survey.refusal, "user": device.user} if survey.refusal else {}
+        message = f"{device.name} ({device.host}) {survey.error}"
+        self._tell(Event(at, EventKind.SWITCH_SILENT, device.name, message, evidence))
 
-async def _survey(device: Device, community: bytes) -> Survey:
-    with Session(device.host, device.port, community) as session:
+
+async def _survey(device: Device, version: Version) -> Survey:
+    with Session(device.host, device.port, version) as session:
         begun_s = time.perf_counter()
         ticks = await uptime(session)
         latency_s = time.perf_counter() - begun_s

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from dcdaemon.telemetry.snmp_ber import BadAnswer, oid
 from dcdaemon.telemetry.snmp_client import Column, Session
-from dcdaemon.telemetry.snmp_message import BadAnswer, oid
 
 _UPTIME = oid("1.3.6.1.2.1.1.3.0")
 _IF, _IFX = "1.3.6.1.2.1.2.2.1", "1.3.6.1.2.1.31.1.1.1"
@@ -32,15 +32,15 @@ class Table:
 
 
 async def uptime(session: Session) -> int:
-    """Ask for how long the device runs; raise Silent or BadAnswer."""
+    """Ask for how long the device runs; raise Silent, Refused or BadAnswer."""
     ticks = await session.value(_UPTIME)
     if not isinstance(ticks, int) or not 0 <= ticks < 2**32:
-        raise BadAnswer("no uptime: this community may not see it, or it is no SNMP agent")
+        raise BadAnswer(f"no uptime: {session.asker} may not see it, or it is no SNMP agent")
     return ticks
 
 
 async def table(session: Session, ticks: int) -> Table:
-    """Ask for all interfaces; raise Silent or BadAnswer."""
+    """Ask for all interfaces; raise Silent, Refused or BadAnswer."""
     columns = await _columns(session, _ASKED)
     wide = bool(columns["name"] and columns["received_bytes"])
     if not wide:

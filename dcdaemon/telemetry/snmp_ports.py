@@ -7,7 +7,7 @@ from dcdaemon.core.samples import SwitchPortSample
 from dcdaemon.telemetry.kernel_file import Faults
 from dcdaemon.telemetry.snmp_client import Column
 from dcdaemon.telemetry.snmp_interfaces import Table
-from dcdaemon.telemetry.snmp_message import Value
+from dcdaemon.telemetry.snmp_pdu import Value
 
 TICKS_PER_S = 100
 _OPER = {1: True, 2: False, 6: False, 7: False}

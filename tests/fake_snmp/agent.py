@@ -67,34 +67,34 @@ class Agent:
 
     def answer(self, request: bytes) -> bytes | None:
         """Return the right answer to a request, None for one with another community."""
-        _, message, _ = _split(request)
-        _, _, message = _split(message)
-        _, community, message = _split(message)
-        kind, pdu, _ = _split(message)
-        _, request_id, pdu = _split(pdu)
-        _, _, pdu = _split(pdu)
-        _, repetitions, pdu = _split(pdu)
+        _, community, pdu = split(split(split(request)[1])[2])
         if community != self._community:
             return None
-        names = _names(_split(pdu)[1])
-        binds = self._bulk(names, int.from_bytes(repetitions, "big")) if kind == 0xA5 else self._get(names)
-        built = self._message(request_id, self.status, [] if self.status == 1 else binds)
-        return self._message(request_id, 1, []) if len(built) > self.largest else built
+        built = self._message(self.response(pdu))
+        return self._message(self.response(pdu, too_big=True)) if len(built) > self.largest else built
 
-    def _message(self, request_id: bytes, status: int, binds: list[bytes]) -> bytes:
-        pdu = tlv(INTEGER, request_id) + tlv(INTEGER, bytes([status])) + tlv(INTEGER, b"\x00")
-        pdu += tlv(SEQUENCE, b"".join(binds))
-        return tlv(SEQUENCE, tlv(INTEGER, b"\x01") + tlv(TEXT, self._community) + tlv(0xA2, pdu))
+    def _message(self, pdu: bytes) -> bytes:
+        return tlv(SEQUENCE, tlv(INTEGER, b"\x01") + tlv(TEXT, self._community) + pdu)
+
+    def response(self, pdu: bytes, *, too_big: bool = False) -> bytes:
+        """Return the PDU that answers this one."""
+        kind, pdu, _ = split(pdu)
+        _, request_id, pdu = split(pdu)
+        _, _, pdu = split(pdu)
+        _, repetitions, pdu = split(pdu)
+        names, status = _names(split(pdu)[1]), 1 if too_big else self.status
+        binds = self._bulk(names, int.from_bytes(repetitions, "big")) if kind == 0xA5 else self._get(names)
+        return response(0xA2, request_id, status, [] if status == 1 else binds)
 
     def _get(self, names: list[Oid]) -> list[bytes]:
-        return [_bind(name, *self.objects.get(name, (NO_SUCH_OBJECT, ""))) for name in names]
+        return [bind(name, *self.objects.get(name, (NO_SUCH_OBJECT, ""))) for name in names]
 
     def _bulk(self, names: list[Oid], repetitions: int) -> list[bytes]:
         known, binds = sorted(self.objects), []
         for _ in range(repetitions):
             for place, name in enumerate(names):
                 after = next((one for one in known if one > name), None)
-                binds.append(_bind(name, END_OF_MIB, "") if after is None else _bind(after, *self.objects[after]))
+                binds.append(bind(name, END_OF_MIB, "") if after is None else bind(after, *self.objects[after]))
                 names[place] = after or name
         return binds
 
@@ -110,13 +110,18 @@ class Agent:
                 self.socket.sendto(datagram, asker)
 
 
+def response(kind: int, request_id: bytes, status: int, binds: list[bytes]) -> bytes:
+    pdu = tlv(INTEGER, request_id) + tlv(INTEGER, bytes([status])) + tlv(INTEGER, b"\x00")
+    return tlv(kind, pdu + tlv(SEQUENCE, b"".join(binds)))
+
+
 def tlv(tag: int, content: bytes) -> bytes:
     size = len(content)
     length = bytes([size]) if size < 128 else b"\x82" + size.to_bytes(2, "big")
     return bytes([tag]) + length + content
 
 
-def _bind(name: Oid, tag: int, value: int | str) -> bytes:
+def bind(name: Oid, tag: int, value: int | str) -> bytes:
     if isinstance(value, str):
         content = value.encode()
     elif tag == INTEGER:
@@ -139,8 +144,8 @@ def _encoded(name: Oid) -> bytes:
 def _names(binds: bytes) -> list[Oid]:
     names = []
     while binds:
-        _, bind, binds = _split(binds)
-        names.append(_decoded(_split(bind)[1]))
+        _, bind, binds = split(binds)
+        names.append(_decoded(split(bind)[1]))
     return names
 
 
@@ -154,7 +159,7 @@ def _decoded(encoded: bytes) -> Oid:
     return tuple(numbers)
 
 
-def _split(data: bytes) -> tuple[int, bytes, bytes]:
+def split(data: bytes) -> tuple[int, bytes, bytes]:
     """Return the type and the content of the first element, and what comes after it."""
     size, start = data[1], 2
     if size & 128:

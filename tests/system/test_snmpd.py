@@ -1,82 +1,31 @@
 """The real agent of net-snmp: what we read of this machine through it is what the kernel says."""
 
-import os
-import shutil
-import socket
-import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from snmpd import Snmpd, running_snmpd
 
 from dcdaemon.core.event import Event, EventKind
 from dcdaemon.core.samples import SwitchPortSample, SwitchSample
 from dcdaemon.telemetry import snmp_client
 from dcdaemon.telemetry.network import parse_net_dev
-from dcdaemon.telemetry.snmp import Device, Switches
+from dcdaemon.telemetry.snmp import Switches
+from dcdaemon.telemetry.snmp_access import Access, Device
 
 COMMUNITY = "words that only the agent knows"
-CONFIG = """\
-agentAddress udp:127.0.0.1:{port}
-rocommunity "{community}" 127.0.0.1
+CONFIG = f"""\
+rocommunity "{COMMUNITY}" 127.0.0.1
 sysName core1
 """
 NET = Path("/sys/class/net")
 
 
-@dataclass
-class Snmpd:
-    """An agent of our own on a port of loopback; `start` and `stop` it as often as needed."""
-
-    program: str
-    folder: Path
-    port: int
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        config = self.folder / "snmpd.conf"
-        config.write_text(CONFIG.format(port=self.port, community=COMMUNITY))
-        log = self.folder / "log"
-        # Nothing of the machine's own configuration, no MIB files, and its state in a folder of the test.
-        env = {**os.environ, "MIBS": "", "SNMPCONFPATH": str(self.folder), "SNMP_PERSISTENT_DIR": str(self.folder)}
-        self.process = subprocess.Popen(
-            [self.program, "-f", "-r", "-C", "-c", str(config), "-Lf", str(log), "-p", str(self.folder / "pid")],
-            env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        self._wait_until_it_listens(log)
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait(20)
-            self.process = None
-
-    def _wait_until_it_listens(self, log: Path) -> None:
-        local = f"0100007F:{self.port:04X}"
-        for _ in range(200):
-            if local in Path("/proc/net/udp").read_text():
-                return
-            assert self.process.poll() is None, log.read_text()
-            time.sleep(0.05)
-        raise AssertionError(log.read_text())
-
-
 @pytest.fixture
 def snmpd(tmp_path: Path) -> Iterator[Snmpd]:
-    program = shutil.which("snmpd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if program is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("snmpd is not installed, and CI has to try the real one: apt-get install snmpd")
-        pytest.skip("snmpd is not installed: apt-get install snmpd")
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    agent = Snmpd(program, tmp_path, port)
-    agent.start()
-    yield agent
-    agent.stop()
+    with running_snmpd(tmp_path, CONFIG) as agent:
+        yield agent
 
 
 class Watch:
@@ -89,7 +38,7 @@ class Watch:
         self.events: list[Event] = []
         self.now_s = 0.0
         self._switches = Switches(
-            [Device("core1", "127.0.0.1", agent.port)], community, 60.0, self.events.append,
+            [Device("core1", "127.0.0.1", agent.port)], Access(community), 60.0, self.events.append,
             monotonic=lambda: self.now_s,
         )  # fmt: skip
 

@@ -109,7 +109,7 @@ class SwitchSample:
 
     at: float
     switch: str
-    up: bool | None = fact("Whether it answered.", "SNMP v2c", every_s=60)
-    latency_s: float | None = gauge("Time of the first answer.", "SNMP v2c", every_s=60)
+    up: bool | None = fact("Whether it answered.", "SNMP", every_s=60)
+    latency_s: float | None = gauge("Time of the first answer.", "SNMP", every_s=60)
     uptime_s: float | None = gauge("Time since it, or its SNMP agent, was started.", "sysUpTime", every_s=60)
-    error: str | None = fact("Why it did not answer.", "SNMP v2c", every_s=60)
+    error: str | None = fact("Why it did not answer.", "SNMP", every_s=60)

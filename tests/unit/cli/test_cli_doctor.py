@@ -79,6 +79,10 @@ def lacks(why: str, fix: str | None = None, *, wrong: bool = False) -> dict:
             ("drives", "warn", "not read since 40 min", "systemctl status x"),
         ),
         (
+            {"name": "snmp", "lack": lacks("SNMPv3 needs PyCryptodome", "pip install x", wrong=True)},
+            ("snmp", "warn", "SNMPv3 needs PyCryptodome", "pip install x"),
+        ),
+        (
             {"name": "disks", "error": "ValueError: x"},
             ("disks", "warn", "disks: ValueError: x", "journalctl -u dcdaemon tells where; the other collectors go on"),
         ),

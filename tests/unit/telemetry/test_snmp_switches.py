@@ -11,9 +11,10 @@ import pytest
 from fake_snmp.agent import COUNTER64, IFX, INTEGER, TEXT, TICKS, UPTIME, Agent
 
 from dcdaemon.core.event import Event, EventKind
-from dcdaemon.core.samples import SwitchPortSample, SwitchSample
+from dcdaemon.core.samples import Lack, SwitchPortSample, SwitchSample
 from dcdaemon.telemetry import snmp_client
-from dcdaemon.telemetry.snmp import Device, Switches
+from dcdaemon.telemetry.snmp import Switches
+from dcdaemon.telemetry.snmp_access import Access, Device
 
 GIGABIT = 10**9
 
@@ -28,7 +29,7 @@ class Watch:
         self.now_s = 0.0
         self.interval_s = interval_s
         self.switches = Switches(
-            devices, community, interval_s, self.events.append, monotonic=lambda: self.now_s, **more
+            devices, Access(community), interval_s, self.events.append, monotonic=lambda: self.now_s, **more
         )
 
     def read(self):
@@ -268,7 +269,7 @@ def test_each_device_is_as_old_as_its_own_answer(agent):
     agent.distort = lambda right: [right] if agent.asked != 2 else []
     with Agent() as quick:
         devices = Device("slow", "127.0.0.1", agent.port), Device("quick", "127.0.0.1", quick.port)
-        switches = Switches(devices, None, 60.0, print)
+        switches = Switches(devices, Access(), 60.0, print)
         begun_s = time.monotonic()
         at = {one.switch: one.at for one in switches.read(1e9)}
         took_s = time.monotonic() - begun_s
@@ -292,7 +293,7 @@ def test_an_address_that_leads_nowhere_is_told_as_such():
 def test_garbage_is_told_as_such(agent, watch, garbage):
     agent.distort = lambda _: [garbage]
     error = watch.read()[0]["core1"].error
-    assert error.startswith("answers with what is no SNMP: ")
+    assert error.startswith("answers what cannot be used: ")
     assert watch.told() == [(EventKind.SWITCH_SILENT, "core1")]
 
 
@@ -403,9 +404,9 @@ def test_a_slow_device_ends_with_its_deadline(agent):
 
 def test_a_community_that_cannot_be_had_is_told_and_shown(agent, tmp_path):
     watch = Watch(Device("core1", "127.0.0.1", agent.port), community=tmp_path / "none")
-    error = watch.read()[0]["core1"].error
-    assert error == f"the community in {tmp_path}/none cannot be read: No such file or directory"
-    assert watch.switches.lack().wrong
+    why = f"the community in {tmp_path}/none cannot be read: No such file or directory"
+    assert watch.read()[0]["core1"].error == f"cannot be asked: {why}"
+    assert watch.switches.lack() == Lack(why, "see [snmp] community_file", wrong=True)
     assert agent.asked == 0
     (tmp_path / "none").write_text("public")
     (tmp_path / "none").chmod(0o600)

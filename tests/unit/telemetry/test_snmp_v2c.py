@@ -1,14 +1,17 @@
-"""SNMP on the wire: bytes worked out by hand and made by net-snmp, and whatever else may come in a datagram."""
+"""SNMP v2c on the wire: bytes worked out by hand and made by net-snmp, and whatever else may come in a datagram."""
 
 import pytest
 from fake_snmp.agent import COUNTER64, IFX, TEXT, Agent
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from dcdaemon.telemetry.snmp_ber import BadAnswer, arc, arc_value, oid
 from dcdaemon.telemetry.snmp_client import _take
-from dcdaemon.telemetry.snmp_message import Answer, BadAnswer, arc, arc_value, decode, get, get_bulk, oid
+from dcdaemon.telemetry.snmp_pdu import Answer, get, get_bulk
+from dcdaemon.telemetry.snmp_version import Stray, V2c
 
 UPTIME = "1.3.6.1.2.1.1.3.0"
+PUBLIC = V2c(b"public")
 #: What snmpget of net-snmp sends for sysUpTime.0 with the community "public", request 0x04030201.
 GET = bytes.fromhex("3029020101040670 75626c6963a01c0204 04030201 020100020100300e300c06082b060102010103000500")
 #: What snmpd of net-snmp answers to it after 42 seconds.
@@ -20,19 +23,29 @@ def answered(*entries: tuple[int, int | str]) -> bytes:
     agent = Agent()
     agent.socket.close()
     agent.objects = {(*IFX, 1, row): entry for row, entry in enumerate(entries, start=1)}
-    return agent.answer(get(b"public", 7, [oid(f"1.3.6.1.2.1.31.1.1.1.1.{row + 1}") for row in range(len(entries))]))
+    names = [oid(f"1.3.6.1.2.1.31.1.1.1.1.{row + 1}") for row in range(len(entries))]
+    return agent.answer(PUBLIC.write(7, get(7, names)))
+
+
+def decode(datagram: bytes, request_id: int = 7) -> Answer:
+    return PUBLIC.read(datagram, request_id)
 
 
 def test_a_question_is_written_as_net_snmp_writes_it():
-    assert get(b"public", 0x04030201, [oid(UPTIME)]) == GET
+    assert PUBLIC.write(0x04030201, get(0x04030201, [oid(UPTIME)])) == GET
 
 
 def test_an_answer_is_read_as_net_snmp_writes_it():
-    assert decode(GOT) == Answer(0x04030201, 0, [(oid(UPTIME), 4200)])
+    assert decode(GOT, 0x04030201) == Answer(0x04030201, 0, [(oid(UPTIME), 4200)])
+
+
+def test_an_answer_to_another_question_is_a_stray():
+    with pytest.raises(Stray):
+        decode(GOT, 0x04030202)
 
 
 def test_a_question_for_many_rows_has_their_number_in_place_of_the_error():
-    bulk = get_bulk(b"public", 5, 6, [oid(UPTIME)])
+    bulk = PUBLIC.write(5, get_bulk(5, 6, [oid(UPTIME)]))
     assert bulk == bytes.fromhex("3026020101040670 75626c6963a519020105 020100 020106 300e300c06082b060102010103000500")
 
 
@@ -58,7 +71,7 @@ def test_values_are_numbers_texts_or_unknown():
 
 
 def test_an_unsigned_number_without_its_leading_zero_is_not_below_zero():
-    assert decode(GOT.replace(b"\x10\x68", b"\x90\x68")).binds == [(oid(UPTIME), 0x9068)]
+    assert decode(GOT.replace(b"\x10\x68", b"\x90\x68"), 0x04030201).binds == [(oid(UPTIME), 0x9068)]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +93,7 @@ def test_an_unsigned_number_without_its_leading_zero_is_not_below_zero():
 )
 def test_what_is_no_answer_says_why(spoil, why):
     with pytest.raises(BadAnswer, match=why):
-        decode(spoil(GOT))
+        decode(spoil(GOT), 0x04030201)
 
 
 @given(st.binary(max_size=300))
@@ -88,7 +101,7 @@ def test_what_is_no_answer_says_why(spoil, why):
 def test_no_datagram_does_more_than_be_refused(data):
     try:
         answer = decode(data)
-    except BadAnswer:
+    except (BadAnswer, Stray):
         return
     assert len(answer.binds) <= len(data)
 
@@ -103,7 +116,7 @@ def test_no_change_to_a_good_answer_does_more_than_be_refused(data):
     cut = bytes(spoilt[: data.draw(st.integers(1, len(spoilt)))])
     try:
         answer = decode(cut)
-    except BadAnswer:
+    except (BadAnswer, Stray):
         return
     for name, value in answer.binds:
         assert len(name) < len(good)
@@ -116,7 +129,7 @@ def test_what_is_asked_comes_back_under_its_number(request_id, rows):
     agent.socket.close()
     agent.objects = {(*IFX, 6, row): (COUNTER64, row) for row in rows}
     names = [oid(".".join(map(str, (*IFX, 6, row)))) for row in rows]
-    answer = decode(agent.answer(get(b"public", request_id, names)))
+    answer = decode(agent.answer(PUBLIC.write(request_id, get(request_id, names))), request_id)
     assert answer == Answer(request_id, 0, list(zip(names, rows, strict=True)))
 
 

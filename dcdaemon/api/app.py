@@ -7,7 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from dcdaemon.api import events, gpus, jobs, ledger, logs, status, wait
+from dcdaemon.api import bookings, events, gpus, jobs, ledger, logs, queues, status, wait
 from dcdaemon.api.changes import Changes
 from dcdaemon.api.limits import FairTurns
 from dcdaemon.control.desk import Desk
@@ -21,7 +21,7 @@ def make_app(desk: Desk, changes: Changes, version: str) -> FastAPI:
     app = FastAPI(title="dcdaemon", version=version, docs_url=None, redoc_url=None)
     app.state.desk = desk
     app.state.changes = changes
-    for part in (jobs, logs, wait, gpus, events, ledger, status):
+    for part in (jobs, logs, wait, gpus, bookings, queues, events, ledger, status):
         app.include_router(part.router)
     app.add_middleware(FairTurns)
     app.add_exception_handler(DcdError, _refuse)

@@ -1,10 +1,13 @@
 """The request bodies, checked for type and size before any use case sees them."""
 
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, FailFast, Field, model_validator
 
-from dcdaemon.control.submit import DEFAULT_PRIORITY, MAX_JOBS, Wish
+from dcdaemon.control.booking_wish import BookingWish
+from dcdaemon.control.submit import MAX_JOBS
+from dcdaemon.control.wish import DEFAULT_PRIORITY, Wish
 
 
 def _utf8(text: str) -> str:
@@ -20,6 +23,7 @@ Amount = Annotated[int, Field(ge=0, le=2**62)]
 Text = Annotated[str, AfterValidator(_utf8)]
 #: Only the first wrong item is told: a million errors would take gigabytes, and minutes in which nobody is served.
 Texts = Annotated[list[Text], FailFast()]
+_LISTS = ("argv", "after", "after_any", "after_not_ok")
 _MOST_KEYS = 100
 _MOST_VARIABLES = 20_000
 
@@ -31,6 +35,21 @@ def _few_variables(env: object) -> object:
     return env
 
 
+def _moment(at: object) -> object:
+    """Return epoch seconds of an ISO-8601 time; it must name its offset, since the zone of its writer is not known."""
+    if not isinstance(at, str):
+        return at
+    try:
+        moment = datetime.fromisoformat(at)
+    except ValueError:
+        raise ValueError("not an ISO-8601 time, like 2026-12-01T08:00:00+01:00") from None
+    if moment.tzinfo is None:
+        raise ValueError("no offset: write it like 2026-12-01T08:00:00+01:00, or as epoch seconds")
+    return moment.timestamp()
+
+
+#: Epoch seconds, or ISO-8601 with an offset.
+Moment = Annotated[float, BeforeValidator(_moment)]
 Env = Annotated[dict[str, str], BeforeValidator(_few_variables)]
 
 
@@ -61,11 +80,18 @@ class JobBody(_Strict):
     log_path: Text | None = None
     requeue: bool = False
     held: bool = False
+    queue: Text = ""
+    account: Text = ""
+    begin_at: Moment | None = None
+    array: Text | None = None
+    after_any: Texts = Field(default=[], max_length=1000)
+    after_not_ok: Texts = Field(default=[], max_length=1000)
+    gpu_mem_bytes: Amount | None = None
 
     def wish(self) -> Wish:
         """Return it as the use case takes it."""
         fields = self.model_dump()
-        return Wish(**{**fields, "argv": tuple(self.argv), "after": tuple(self.after)})
+        return Wish(**{**fields, **{name: tuple(fields[name]) for name in _LISTS}})
 
 
 class SubmitBody(_Strict):
@@ -97,3 +123,23 @@ class DrainBody(_Strict):
     """Why a GPU is taken out."""
 
     reason: Text = Field(min_length=1, max_length=500)
+
+
+class BookingBody(_Strict):
+    """GPUs to set aside: how many or which, from when (null: now), for how long or until when, and for whom."""
+
+    count: Amount | None = None
+    gpus: Annotated[list[Amount], FailFast()] = Field(default=[], max_length=1000)
+    from_at: Moment | None = None
+    until_at: Moment | None = None
+    for_s: float | None = None
+    users: Texts = Field(default=[], max_length=1000)
+    accounts: Texts = Field(default=[], max_length=1000)
+    name: Text = ""
+    reason: Text = ""
+    force: bool = False
+
+    def wish(self) -> BookingWish:
+        """Return it as the use case takes it."""
+        fields = self.model_dump()
+        return BookingWish(**{**fields, **{name: tuple(fields[name]) for name in ("gpus", "users", "accounts")}})

@@ -6,6 +6,7 @@ from typing import Any
 
 from dcdaemon.core.anomaly import Anomaly
 from dcdaemon.core.job import ACTIVE, Job, Usage
+from dcdaemon.core.log_path import log_path
 from dcdaemon.core.ports import Actor
 from dcdaemon.core.reasons import Reason
 from dcdaemon.core.secrecy import mask_argv
@@ -32,14 +33,22 @@ def job_document(  # noqa: PLR0913  a job is told from five sources
     reason: Reason | None = None,
     short: str | None = None,
     power_w: float | None = None,
+    *,
+    lent: bool = False,
 ) -> Document:
-    """Return a job as listed everywhere."""
+    """Return a job as listed everywhere; `lent` when it runs on GPUs beyond a quota, which can be recalled."""
     spec = job.spec
     return {
         "schema": SCHEMA, "id": job.id, "name": spec.name, "user": spec.user, "uid": spec.uid, "node": job.node,
         "state": job.state.value, "held": job.held, "priority": job.priority, "gpus_asked": spec.gpus,
         "gpus": list(job.gpus), "cpus": spec.cpus, "mem_bytes": spec.mem_bytes, "limit_s": spec.limit_s,
-        "argv": mask_argv(spec.argv), "cwd": spec.cwd, "log_path": spec.log_path, "after": list(spec.after),
+        "argv": mask_argv(spec.argv), "cwd": spec.cwd, "log_path": log_path(job), "after": list(spec.after),
+        "after_any": list(spec.after_any), "after_not_ok": list(spec.after_not_ok), "queue": spec.queue,
+        "account": spec.account, "begin_at": iso(spec.begin_at), "array_id": spec.array_id,
+        "array_index": spec.array_index, "array_limit": spec.array_limit, "gpu_mem_bytes": spec.gpu_mem_bytes,
+        "preemptible": spec.preemptible, "lent": lent, "predicted_s": job.predicted_s, "predicted_by": job.predicted_by,
+        "forecast_at": iso(job.forecast_at), "forecast_low_at": iso(job.forecast_low_at),
+        "forecast_high_at": iso(job.forecast_high_at), "preempted": job.preempted, "lost_s": job.lost_s,
         "attempt": job.attempt, "submitted_at": iso(job.submitted_at), "started_at": iso(job.started_at),
         "ended_at": iso(job.ended_at), "wait_s": wait_s(job, now), "run_s": run_s(job, now),
         "exit_code": job.exit_code, "signal": job.signal, "cause": job.cause,
@@ -49,13 +58,18 @@ def job_document(  # noqa: PLR0913  a job is told from five sources
         "gpu_power_w": power_w, "mem_peak_bytes": usage.mem_peak_bytes if usage is not None else None,
         "reported": job.reported, "simulated": job.simulated,
         "anomalies": [{"id": anomaly.id, "rule": anomaly.finding.rule} for anomaly in anomalies],
-        "reason": None if reason is None else {"code": reason.code.value, "short": short},
+        "reason": None if reason is None else brief_document(reason, short),
     }  # fmt: skip
 
 
+def brief_document(reason: Reason, short: str | None) -> Document:
+    """Return why a job waits as listings have it; `limit` names the limit that refuses it, by kind and whose it is."""
+    return {"code": reason.code.value, "short": short, "limit": jsonable(reason.facts.get("limit"))}
+
+
 def wait_s(job: Job, now: float) -> float | None:
-    """Return how long the job waited for its newest attempt, or has waited so far."""
-    begin = max(job.queued_at, job.submitted_at)
+    """Return how long the job waited for its newest attempt, or has waited so far; not before its begin time."""
+    begin = max(job.queued_at, job.submitted_at, job.spec.begin_at or 0.0)
     if job.started_at is not None:
         return round(max(job.started_at - begin, 0.0), 3)
     if job.ended_at is not None:
@@ -83,9 +97,13 @@ def reason_document(job: Job, reason: Reason) -> Document:
         "unblock": {
             "end_jobs": list(unblock.end_jobs), "skip_jobs": list(unblock.skip_jobs),
             "finish_dependencies": list(unblock.finish_dependencies), "release": unblock.release,
-            "restore_gpus": [list(gpu) for gpu in unblock.restore_gpus],
+            "end_dependencies": list(unblock.end_dependencies), "fail_dependencies": list(unblock.fail_dependencies),
+            "begin_at": iso(unblock.begin_at),
+            "restore_gpus": [list(gpu) for gpu in unblock.restore_gpus], "first": unblock.first,
+            "lift_limits": [list(limit) for limit in unblock.lift_limits], "unbook": list(unblock.unbook),
         },
         "expected_start_at": iso(reason.expected_start_at),
+        "expected_low_at": iso(reason.expected_low_at), "expected_high_at": iso(reason.expected_high_at),
     }  # fmt: skip
 
 

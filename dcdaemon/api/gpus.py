@@ -1,8 +1,11 @@
 """GPUs over HTTP: each with its values, its job or its foreign processes, and the operator's drain and release."""
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter
 
 from dcdaemon.api.bodies import DrainBody, ReleaseBody
+from dcdaemon.api.bookings import booking_brief
 from dcdaemon.api.documents import SCHEMA, Document, iso
 from dcdaemon.api.identity import ActorOf, DeskOf
 from dcdaemon.control.desk import Desk
@@ -27,20 +30,32 @@ def get_gpus(desk: DeskOf, _: ActorOf) -> Document:
     reading = desk.board.gpus
     samples = {sample.gpu: sample for sample in reading.samples}
     slots = {slot.index: slot for slot in desk.book.node.gpus}
-    holders = desk.book.holders()
+    holders = desk.book.sharers()
     energy_mj = _energy_mj(desk)
     gpus = []
     for gpu in reading.gpus:
         document = gpu_document(
-            desk, gpu, reading, samples.get(gpu.index), slots.get(gpu.index), holders.get(gpu.index)
+            desk, gpu, reading, samples.get(gpu.index), slots.get(gpu.index), holders.get(gpu.index, ())
         )
         booked = energy_mj.get(str(gpu.index))
         gpus.append({**document, "energy_j": None if booked is None else booked / 1000})
     return {
         "schema": SCHEMA, "node": desk.node, "driver_version": reading.driver_version,
         "driver_error": reading.driver_error, "released_until": iso(reading.released_until),
-        "simulated": desk.gpus_simulated, "gpus": gpus,
+        "simulated": desk.gpus_simulated, "gpus": gpus, "queues": _queues(desk),
     }  # fmt: skip
+
+
+def _queues(desk: Desk) -> list[Document]:
+    """Tell whose GPUs they are: each queue, with its GPUs if it may not have all."""
+    sharing = desk.book.sharing
+    return [
+        {
+            "name": queue.name, "default": queue.name == sharing.default, "limit_s": queue.max_limit_s,
+            "gpus": None if queue.gpus is None else sorted(queue.gpus),
+        }
+        for queue in sharing.queues.values()
+    ]  # fmt: skip
 
 
 def _energy_mj(desk: Desk) -> dict[str, int]:
@@ -52,26 +67,33 @@ def _energy_mj(desk: Desk) -> dict[str, int]:
 
 
 def gpu_document(
-    desk: Desk, gpu: GpuInfo, reading: GpuReading, sample: GpuSample | None, slot: GpuSlot | None, job: Job | None
+    desk: Desk, gpu: GpuInfo, reading: GpuReading, sample: GpuSample | None, slot: GpuSlot | None, jobs: Sequence[Job]
 ) -> Document:
     """Return one GPU with every metric under its own name; values of a missing or withdrawn sample are null."""
     value = sample or GpuSample(at=0.0, monotonic_s=0.0, gpu=gpu.index)
     now_s = desk.clock.monotonic()
     reasons = value.clock_event_reasons
+    bookings = _bookings(desk, gpu.index)
     return {
         "index": gpu.index, "uuid": gpu.uuid, "name": gpu.name, "pci_bus_id": gpu.pci_bus_id,
         **{metric.attribute: getattr(value, metric.attribute) for metric in metrics_of(GpuSample)},
         "mem_total_bytes": gpu.mem_total_bytes, "power_limit_w": value.power_limit_w or gpu.power_limit_w,
         "clock_events": None if reasons is None else [name for bit, name in CLOCK_EVENT_BITS.items() if bit & reasons],
         "sample_age_s": None if sample is None else round(max(now_s - sample.monotonic_s, 0.0), 3),
-        "health": health(gpu.index, reading).value, "state": _state(slot, job),
+        "health": health(gpu.index, reading).value, "state": _state(slot, jobs, bookings),
         "blocked_detail": slot.blocked_detail if slot is not None and slot.blocked else None,
         "drained_reason": slot.blocked_detail if slot is not None and slot.blocked is GpuBlock.DRAINED else None,
-        "job": None if job is None else {"id": job.id, "name": job.spec.name, "user": job.spec.user},
+        "job": _job(jobs[0]) if jobs else None, "jobs": [_job(job) for job in jobs],
+        "bookings": bookings,
         "processes": [_process(process) for process in value.processes or ()],
         "migs": [_mig(desk, mig, now_s) for mig in reading.migs if mig.gpu == gpu.index],
         "simulated": gpu.simulated,
     }  # fmt: skip
+
+
+def _job(job: Job) -> Document:
+    spec = job.spec
+    return {"id": job.id, "name": spec.name, "user": spec.user, "gpu_mem_bytes": spec.gpu_mem_bytes}
 
 
 def _process(process: GpuProcess) -> Document:
@@ -92,12 +114,19 @@ def _mig(desk: Desk, mig: MigSample, now_s: float) -> Document:
     }
 
 
-def _state(slot: GpuSlot | None, job: Job | None) -> str:
-    if job is not None:
+def _state(slot: GpuSlot | None, jobs: Sequence[Job], bookings: Sequence[Document]) -> str:
+    if jobs:
         return "busy"
     if slot is not None and slot.blocked is not None:
         return _STATE_OF_BLOCK[slot.blocked]
-    return "free"
+    return "booked" if any(booking["state"] == "open" for booking in bookings) else "free"
+
+
+def _bookings(desk: Desk, index: int) -> list[Document]:
+    """Tell for whom a GPU is set aside, now and later, the first to begin first."""
+    now = desk.clock.now()
+    mine = (booking for booking in desk.book.bookings if index in booking.gpus and booking.ends_at > now)
+    return [booking_brief(booking, now) for booking in sorted(mine, key=lambda booking: booking.from_at)]
 
 
 @router.post("/gpus/{index}/drain")

@@ -56,12 +56,16 @@ def listed(desk: Desk, jobs: Sequence[Job], *, details: bool = True) -> list[Doc
     usage = desk.store.usage([job.id for job in jobs])
     anomalies = _open_anomalies(desk)
     why = reasons(desk, [job.id for job in jobs if job.state is JobState.WAITING])
-    power = _power_now(desk)
+    power, on_loan = _power_now(desk), desk.book.lent()
     documents = []
     for job in jobs:
         reason, short = why.get(job.id, (None, None))
         known = anomalies.get(job.id, ())
-        documents.append(job_document(job, now, usage.get(job.id), known, reason, short, _power_w(job, power)))
+        documents.append(
+            job_document(
+                job, now, usage.get(job.id), known, reason, short, _power_w(job, power), lent=job.id in on_loan
+            )
+        )
     return documents
 
 

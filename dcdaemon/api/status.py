@@ -42,11 +42,18 @@ def get_status(desk: DeskOf, actor: ActorOf) -> Document:
             "url": mask_url(database.url), "dialect": database.dialect, "schema": database.schema,
             "size_bytes": database.size_bytes, "jobs": database.jobs, "samples_dropped": database.samples_dropped,
         },
-        "engine": facts.engine, "driver_version": desk.board.gpus.driver_version,
+        "predictions": _predictions(desk), "engine": facts.engine, "driver_version": desk.board.gpus.driver_version,
         "driver_error": desk.board.gpus.driver_error,
         "open_anomalies": len(desk.store.anomalies(open_only=True)), "rss_bytes": _rss_bytes(),
         "config_warnings": list(facts.config_warnings),
     }  # fmt: skip
+
+
+def _predictions(desk: Desk) -> Document:
+    """Tell how well the last predictions of run times turned out, all of them and by what they were taken from."""
+    by_source = desk.predictions.accuracy_by_source()
+    by = {source.value: accuracy._asdict() for source, accuracy in by_source.items()}
+    return {**desk.predictions.accuracy()._asdict(), "by": by}
 
 
 def _collectors(desk: Desk) -> list[Document]:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 
 from dcdaemon.cli.options import confirm
-from dcdaemon.cli.show.jobs import QUEUE
+from dcdaemon.cli.show.jobs import QUEUE, label
 from dcdaemon.cli.show.output import Output, Page, emit, talk
 from dcdaemon.cli.show.words import count, printable
 from dcdaemon.client.answer import Document, rebuild
@@ -18,7 +18,7 @@ def act(
 ) -> int:
     """Post the verb for the selected jobs, print what became of each, and return the exit code."""
     answer = client.post(f"/v1/jobs/{verb}", {"select": list(select), "name": name, **more})
-    sentences = "\n".join(f"{done} job {job['id']} ({printable(job['name'])})." for job in answer["jobs"])
+    sentences = "\n".join(f"{done} job {label(job)} ({printable(job['name'])})." for job in answer["jobs"])
     if out.wants_ids:
         out = Output("id")
     emit(Page(answer, answer["jobs"], QUEUE, text=sentences), out)

@@ -12,7 +12,7 @@ from dcdaemon.core.errors import BadInput
 
 _KEYS = (
     "argv", "cwd", "name", "gpus", "cpus", "mem_bytes", "limit_s", "grace_s", "priority", "after", "log_path",
-    "requeue", "held",
+    "requeue", "held", "queue", "account", "begin_at", "array", "after_any", "after_not_ok", "gpu_mem_bytes",
 )  # fmt: skip
 
 

@@ -2,13 +2,14 @@
 
 import functools
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import click
 
 from dcdaemon.cli.connect import connect
-from dcdaemon.cli.show.output import FORMATS, Output
+from dcdaemon.cli.show.output import FORMATS, SLURM, Output
 from dcdaemon.core.errors import Refused
 from dcdaemon.core.units import parse_bytes, parse_duration
 
@@ -61,6 +62,22 @@ class Memory(click.ParamType[int]):
         return value if isinstance(value, int) else parse_bytes(value)
 
 
+class BeginTime(click.ParamType[float]):
+    """A time to come: an age with a plus, a time of day, or a date."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ARG002
+        """Return epoch seconds."""
+        if isinstance(value, float):
+            return value
+        option = "--begin" if param is None else param.opts[0]
+        from dcdaemon.cli.begin import begin_at
+
+        # Without a zone on purpose: what a person writes is meant by the wall clock, also across summer time.
+        return begin_at(value, datetime.now(), option)  # noqa: DTZ005
+
+
 def daemon(function: Callback) -> Callback:
     """Add --url and --token-file, and pass a `client` instead of them."""
 
@@ -75,8 +92,16 @@ def daemon(function: Callback) -> Callback:
 
 def output(function: Callback) -> Callback:
     """Add the options that choose a format, and pass an Output `out` instead of them."""
+    return _output(function, FORMATS)
 
-    @click.option("-o", "--output", "form", type=click.Choice(FORMATS), help="What to print.  [default: table]")
+
+def output_or_slurm(function: Callback) -> Callback:
+    """Add the same options for a verb that can also print what Slurm's cousin of it prints."""
+    return _output(function, (*FORMATS, SLURM))
+
+
+def _output(function: Callback, forms: Sequence[str]) -> Callback:
+    @click.option("-o", "--output", "form", type=click.Choice(forms), help="What to print.  [default: table]")
     @click.option("--json", "as_json", is_flag=True, help="The same as -o json.")
     @click.option("-q", "--quiet", is_flag=True, help="The same as -o id: ids only.")
     @click.option("--columns", metavar="A,B", help="Which columns, by heading or by JSON key.")
@@ -113,7 +138,7 @@ def selectors(*, required: bool = True) -> Decorator:
         @functools.wraps(function)
         def wrapper(*args: Any, select: tuple[str, ...], name: str | None, **kwargs: Any) -> int | None:
             if required and not select and name is None:
-                raise click.UsageError("no job is selected: name one by id (42), range (3-7), last, @~1 or all")
+                raise click.UsageError("no job is selected: name one by id (42), range (3-7), 120_3, last, @~1 or all")
             return function(*args, select=select, name=name, **kwargs)
 
         return wrapper

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from dcdaemon.cli.options import Callback, Duration, Memory
+from dcdaemon.cli.options import BeginTime, Callback, Duration, Memory
 from dcdaemon.cli.show.output import talk
 from dcdaemon.core.errors import BadInput
 
@@ -27,14 +27,21 @@ def job_options(function: Callback) -> Callback:
         "-p", "--priority", type=click.IntRange(0, 100), default=DEFAULT_PRIORITY, metavar="N",
         show_default=True, help="Higher goes first; above 50 for operators only.",
     )  # fmt: skip
-    @click.option("--log", metavar="PATH", help="Where its output goes.  [default: kept by the daemon]")
+    @click.option("--log", metavar="PATH", help="Where its output goes; %j = its id.  [default: kept by the daemon]")
     @click.option("--after", multiple=True, metavar="SEL", help="Only when these have succeeded; may be repeated.")
+    @click.option("--after-any", multiple=True, metavar="SEL", help="Only when these have ended, however.")
+    @click.option("--after-not-ok", multiple=True, metavar="SEL", help="Only when these have failed.")
+    @click.option("--begin", "begin_at", type=BeginTime(), metavar="TIME", help="Not before: +2h, 22:00, 2026-12-01.")
+    @click.option("-Q", "--queue", metavar="NAME", help="The queue to wait in.  [default: the daemon's]")
+    @click.option("-A", "--account", metavar="NAME", help="Whose share it counts against.")
+    @click.option("--gpu-mem", "gpu_mem_bytes", type=Memory(), metavar="SIZE", help="A share of one GPU: 10G of it.")
     @click.option("--grace", "grace_s", type=Duration(), metavar="TIME", help="From TERM to KILL when it must end.")
     @click.option("--requeue", is_flag=True, help="Run it again if the node goes down under it.")
     @click.option("--env", "pairs", multiple=True, metavar="K=V", help="On top of this environment; may be repeated.")
     @functools.wraps(function)
     def wrapper(*args: Any, pairs: Sequence[str], log: str | None, after: Sequence[str], **kwargs: Any) -> int | None:
         wish = {key: kwargs.pop(key) for key in _AS_GIVEN}
+        wish |= {key: given for key in _IF_GIVEN if (given := kwargs.pop(key)) not in _NOT_GIVEN}
         wish |= {
             "cwd": str(Path.cwd()),
             "after": list(after),
@@ -46,6 +53,9 @@ def job_options(function: Callback) -> Callback:
 
 
 _AS_GIVEN = ("name", "gpus", "cpus", "mem_bytes", "limit_s", "grace_s", "priority", "requeue")
+_NOT_GIVEN = (None, ())
+#: Left out where it was not asked for: a daemon of before does not know these.
+_IF_GIVEN = ("queue", "account", "gpu_mem_bytes", "after_any", "after_not_ok", "begin_at")
 
 
 def environment(inherited: Mapping[str, str], pairs: Sequence[str]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Cancel, hold, release and requeue: one durable change of one job each, checked against the caller's rights."""
+"""Cancel, hold, release, requeue and preempt: one durable change of one job each, checked against the caller's rights."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,11 +6,11 @@ from dataclasses import replace
 from dcdaemon.control.desk import Desk
 from dcdaemon.core.errors import BadInput, NotFound, Refused
 from dcdaemon.core.job import ACTIVE, Job, JobState
-from dcdaemon.core.ports import Actor, JobChange
+from dcdaemon.core.ports import DAEMON, Actor, JobChange
 
 SIGNALS = ("TERM", "INT", "HUP", "USR1", "USR2", "QUIT", "KILL")
-CANCELLED, REQUEUED = "cancelled", "requeued"
-_CAUSE_OF_VERB = {"cancel": CANCELLED, "requeue": REQUEUED}
+CANCELLED, REQUEUED, PREEMPTED = "cancelled", "requeued", "preempted"
+_CAUSE_OF_VERB = {"cancel": CANCELLED, "requeue": REQUEUED, "preempt": PREEMPTED}
 _TRIES = 20
 
 
@@ -48,10 +48,22 @@ def requeue(desk: Desk, actor: Actor, job_id: int) -> Job:
     def again(job: Job) -> Job:
         if job.state is JobState.WAITING:
             raise Refused(f"job {job_id} waits already", f"dcd why {job_id} tells what for")
-        return _stopping(job) if job.state in ACTIVE else job.mark_requeued(now)
+        return _stopping(job) if job.state in ACTIVE else desk.predictions.requeued(job, now)
 
     job = _change(desk, actor, job_id, "requeue", again)
     return _tell_engine(desk, job, "TERM", job.spec.grace_s, REQUEUED)
+
+
+def preempt(desk: Desk, job_id: int) -> Job:
+    """Have a running job make room: asked to end, and queued again when it has."""
+
+    def stopped(job: Job) -> Job:
+        if job.state is not JobState.RUNNING:
+            raise Refused(f"job {job_id} does not run any more ({job.state})", f"dcd show {job_id}")
+        return job.mark_stopping()
+
+    job = _change(desk, DAEMON, job_id, "preempt", stopped)
+    return _tell_engine(desk, job, "TERM", job.spec.grace_s, PREEMPTED)
 
 
 def find(desk: Desk, job_id: int) -> Job:
@@ -80,7 +92,7 @@ def stop_again(desk: Desk, job: Job) -> None:
 
 
 def cause_of_stop(desk: Desk, job: Job) -> str:
-    """Tell whether a stopping job was cancelled or requeued, by the audit: its row is in the same commit."""
+    """Tell whether a stopping job was cancelled, requeued or preempted, by the audit: its row is in the same commit."""
     verbs = [row.action for row in desk.store.audit(job_id=job.id) if row.action in _CAUSE_OF_VERB]
     return _CAUSE_OF_VERB[verbs[-1]] if verbs else CANCELLED
 

@@ -1,15 +1,19 @@
 """What all use cases share: the store, the engine, the queue in memory, and the rules of this node."""
 
+import pwd
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from dcdaemon.control.board import Board
 from dcdaemon.control.book import Book
+from dcdaemon.control.predictions import Predictions
 from dcdaemon.control.reports import ReportReader
 from dcdaemon.core.errors import Forbidden, Refused
 from dcdaemon.core.gpu import GpuInfo
 from dcdaemon.core.job import Job
 from dcdaemon.core.ports import Actor, Clock, Engine, EnvKeeper, GpuSource, JobChange, Store
+from dcdaemon.scheduler.memory import Memory
 from dcdaemon.scheduler.policy import Policy
 
 
@@ -22,6 +26,15 @@ class Rules:
     grace_s: float = 30.0
     operators: frozenset[str] = frozenset()
     jobs_per_user: int = 10_000
+
+
+def login_exists(user: str) -> bool:
+    """Say whether the system knows a user of this name."""
+    try:
+        pwd.getpwnam(user)
+    except (KeyError, ValueError):
+        return False
+    return True
 
 
 @dataclass
@@ -42,8 +55,16 @@ class Desk:
     #: Told of every job that changed, after the change is durable.
     listeners: list[Callable[[Job], None]] = field(default_factory=list)
     gpus: tuple[GpuInfo, ...] = ()
+    #: What the scheduler remembers from plan to plan.
+    memory: Memory = field(default_factory=Memory)
+    #: How long jobs run, learned from those that have ended.
+    predictions: Predictions = field(default_factory=Predictions)
     #: Where the GPUs are read, to have the driver let go of.
     source: GpuSource | None = None
+    #: Whether somebody of this name can log in here.
+    is_login: Callable[[str], bool] = login_exists
+    #: Held while GPUs are given to jobs, and while they are booked.
+    granting: threading.Lock = field(default_factory=threading.Lock)
 
     @property
     def gpus_simulated(self) -> bool:
@@ -56,14 +77,19 @@ class Desk:
         return tuple(by_index.get(index, "") for index in indices)
 
     def take(self, jobs: Sequence[Job]) -> None:
-        """Take stored values of jobs into the book, together with the states of the jobs they wait for."""
+        """Take stored values of jobs into the book, together with where the jobs they wait for stand."""
         # Under the lock, or a job that ends between the question and the answer would stay unknown.
         with self.book.lock:
-            unknown = self.book.dependencies_of(jobs)
-            if unknown:
-                self.book.learn(self.store.states(unknown))
+            self._learn(jobs)
             for job in jobs:
+                # Once more: a job that ended and runs again was forgotten in between, with what it waited for.
+                self._learn([job])
                 self.book.put(job)
+
+    def _learn(self, jobs: Sequence[Job]) -> None:
+        unknown = self.book.dependencies_of(jobs)
+        if unknown:
+            self.book.learn(self.store.fates(unknown))
 
     def settle(self, jobs: Sequence[Job]) -> None:
         """Take durable new values of jobs into the book, tell the listeners, wake the scheduler."""

@@ -4,7 +4,8 @@ import logging
 from collections.abc import Iterable
 from dataclasses import replace
 
-from dcdaemon.control.change import REQUEUED, cause_of_stop, refresh, stop_again
+from dcdaemon.control.bookings import load_bookings
+from dcdaemon.control.change import PREEMPTED, REQUEUED, cause_of_stop, refresh, stop_again
 from dcdaemon.control.desk import Desk
 from dcdaemon.core.job import ACTIVE, ENDED, UNFINISHED, Job, JobState
 from dcdaemon.core.ports import Alive, Ended, JobChange, JobQuery, Leftover, Outcome, Unlaunched
@@ -27,6 +28,7 @@ _RUN_AGAIN = frozenset({JobState.INTERRUPTED, JobState.PREEMPTED})
 
 def load(desk: Desk) -> None:
     """Fill the book from the store and take over what an earlier daemon started."""
+    load_bookings(desk)
     stored = desk.store.jobs(JobQuery(states=UNFINISHED, oldest_first=True))
     # A database may serve several nodes: to take over another one's job would be to run it twice.
     jobs = [job for job in stored if job.node == desk.node]
@@ -71,14 +73,24 @@ def _changes(desk: Desk, job: Job, outcome: Outcome) -> list[JobChange]:
     if not _runs_again(desk, ended, outcome):
         return [JobChange(job, ended, now)]
     # In one commit, or a daemon that dies in between would forget that the job runs again.
-    return [JobChange(job, ended, now), JobChange(ended, ended.mark_requeued(now), now, action="requeue")]
+    again = desk.predictions.requeued(ended, now)
+    if ended.state is JobState.PREEMPTED:
+        again = again.with_loss(work_lost_s(ended))
+    return [JobChange(job, ended, now), JobChange(ended, again, now, action="requeue")]
+
+
+def work_lost_s(job: Job) -> float:
+    """Return how long an ended attempt had worked since it last told of a checkpoint, in seconds."""
+    if job.started_at is None or job.ended_at is None:
+        return 0.0
+    return max(0.0, job.ended_at - max(job.started_at, job.checkpoint_at or 0.0))
 
 
 def _runs_again(desk: Desk, ended: Job, outcome: Outcome) -> bool:
-    if isinstance(outcome, Ended) and outcome.cause == REQUEUED:
+    if isinstance(outcome, Ended) and outcome.cause in (REQUEUED, PREEMPTED):
         return True
     if isinstance(outcome, Unlaunched) and ended.state is JobState.CANCELLED:
-        return cause_of_stop(desk, ended) == REQUEUED
+        return cause_of_stop(desk, ended) in (REQUEUED, PREEMPTED)
     return ended.spec.requeue and ended.state in _RUN_AGAIN
 
 

@@ -6,9 +6,16 @@ from dataclasses import replace
 from dcdaemon.anomalies.work import process_name
 from dcdaemon.core.gpu import GpuHealth, GpuProcess
 from dcdaemon.core.ports import GpuMark
-from dcdaemon.core.samples import GpuReading, GpuSample
+from dcdaemon.core.samples import CLOCK_EVENT_BITS, GpuReading, GpuSample
 from dcdaemon.core.units import format_bytes, format_duration
 from dcdaemon.core.view import GpuBlock, GpuSlot
+
+#: What speaks against a GPU, the weightiest first; no number of lighter ones outweighs a heavier one.
+_FAILING, _HELD_DOWN, _HOT, _CORRECTED = 8, 4, 2, 1
+#: Reasons of slow clocks that are the GPU's own: heat and power that it does not get; a power limit is everybody's.
+_SLOWED = sum(bit for bit, name in CLOCK_EVENT_BITS.items() if name.startswith(("hw_", "sw_thermal")))
+#: So few degrees below the first slowdown is near it.
+_NEAR_LIMIT_C = 5.0
 
 
 def attribute_processes(reading: GpuReading, owners: Mapping[int, int], gone: Collection[int] = ()) -> GpuReading:
@@ -49,8 +56,28 @@ def slots(reading: GpuReading, marks: Mapping[int, GpuMark], allowed: Collection
     """Return every GPU as the scheduler sees it."""
     samples = {sample.gpu: sample for sample in reading.samples}
     return tuple(
-        GpuSlot(gpu.index, gpu.mem_total_bytes, *_block(gpu.index, reading, samples.get(gpu.index), marks, allowed))
+        GpuSlot(
+            gpu.index, gpu.mem_total_bytes, *_block(gpu.index, reading, samples.get(gpu.index), marks, allowed),
+            neighbourhood=() if gpu.numa_node is None else (gpu.numa_node,),
+            penalty=penalty(samples.get(gpu.index)),
+            mem_used_bytes=used.mem_used_bytes if (used := samples.get(gpu.index)) is not None else None,
+        )
         for gpu in reading.gpus
+    )  # fmt: skip
+
+
+def penalty(sample: GpuSample | None) -> int:
+    """Return how much speaks against giving a job this GPU while others are free; 0 for one in good order.
+
+    Signs of failing memory weigh more than a clock that is held down now, and that more than heat.
+    """
+    if sample is None:
+        return 0
+    return (
+        _FAILING * any((sample.row_remap_pending, sample.row_remap_failed, sample.recovery_action))
+        + _HELD_DOWN * bool((sample.clock_event_reasons or 0) & _SLOWED)
+        + _HOT * (sample.temp_margin_c is not None and sample.temp_margin_c < _NEAR_LIMIT_C)
+        + _CORRECTED * bool(sample.ecc_corrected_volatile)
     )
 
 

@@ -46,7 +46,7 @@ def _let_go(desk: Desk, for_s: float) -> None:
 
 def _refuse_holders(desk: Desk) -> None:
     """Raise Refused while jobs hold GPUs."""
-    holders = sorted({job.id for job in desk.book.holders().values()})
+    holders = sorted({job.id for jobs in desk.book.sharers().values() for job in jobs})
     if holders:
         who = f"jobs {', '.join(map(str, holders))} hold" if len(holders) > 1 else f"job {holders[0]} holds"
         raise Refused(

@@ -4,7 +4,9 @@ from dcdaemon.control.desk import Desk
 from dcdaemon.core.job import ACTIVE, ENDED, Job
 from dcdaemon.core.ports import JobQuery
 from dcdaemon.core.view import Standing
+from dcdaemon.scheduler.fair_share import AHEAD_S
 from dcdaemon.scheduler.memory import Memory, Past
+from dcdaemon.scheduler.policy import Order, Policy
 from dcdaemon.scheduler.queue import is_ready
 
 #: How far back a restart looks, and at how many jobs at most.
@@ -24,7 +26,11 @@ def standing(desk: Desk, now: float) -> Standing:
             desk.memory.ended(job.id, job.run_s, now)
         elif job.state not in ACTIVE:
             desk.memory.left(job.id, now)
-    return desk.memory.standing(now)
+    return desk.memory.standing(now, desk.book.shares_used(now, AHEAD_S) if _shares_decide(desk.policy) else None)
+
+
+def _shares_decide(policy: Policy) -> bool:
+    return Order.FAIR_SHARE in {policy.order, *(rule.order for rule in policy.queues.values())}
 
 
 def begin(desk: Desk) -> None:

@@ -2,36 +2,72 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from dcdaemon.control import change
+from dcdaemon.control.bookings import disturbs
 from dcdaemon.control.change import refresh, stop_again
 from dcdaemon.control.desk import Desk
 from dcdaemon.control.finish import reconcile
-from dcdaemon.core.errors import StartFailed
+from dcdaemon.control.remember import standing
+from dcdaemon.control.slurm_environment import MARK, slurm_environment
+from dcdaemon.core.errors import NotFound, Refused, StartFailed
 from dcdaemon.core.job import Job, JobState
-from dcdaemon.core.plan import Plan
+from dcdaemon.core.plan import Plan, Preemption
 from dcdaemon.core.ports import JobChange, StartOrder
 from dcdaemon.scheduler.cycle import plan
+from dcdaemon.scheduler.preempt import preempt
+from dcdaemon.scheduler.shares import capacity_bytes
 
 log = logging.getLogger(__name__)
+_OF_ARRAY = "DCD_ARRAY_"
+_SHARE = "DCD_GPU_MEM_BYTES"
 
 
 def run_cycle(desk: Desk) -> Plan:
-    """Decide, apply, launch; returns the plan that was made."""
+    """Decide, apply, launch, and have jobs make room for those that may ask for it; returns the plan that was made."""
+    now = desk.clock.now()
     with desk.book.lock:
-        made = plan(desk.book.view(), desk.book.queue, desk.policy, desk.clock.now())
+        desk.book.pass_time(now)
+        view = replace(desk.book.view(), standing=standing(desk, now))
+        made = plan(view, desk.book.queue, desk.policy, now)
+        desk.memory.keep(made)
+        asked = preempt(view, desk.book.queue, desk.policy, made, now) if not made.starts else None
     if made.starts:
         launch_all(desk, apply_plan(desk, made))
+    if asked is not None:
+        make_room(desk, asked)
     return made
+
+
+def make_room(desk: Desk, asked: Preemption) -> None:
+    """Ask all victims to end; one that ended meanwhile has made its room."""
+    for job_id in asked.victims:
+        try:
+            change.preempt(desk, job_id)
+        except (Refused, NotFound) as error:
+            log.info("not preempted: %s", error.message, extra={"action": "preempt_refused", "job": job_id})
+            continue
+        log.info("preempted", extra={"action": "preempt", "job": job_id, "for": asked.job_id})
 
 
 def apply_plan(desk: Desk, made: Plan) -> list[Job]:
     """Grant each start whose job and GPUs are still as planned; one durable transaction for all."""
+    with desk.granting:
+        return _grant(desk, made)
+
+
+def _grant(desk: Desk, made: Plan) -> list[Job]:
     simulated = desk.gpus_simulated
     now = desk.clock.now()
-    changes = []
+    changes: list[JobChange] = []
     for start in made.starts:
         job = desk.book.get(start.job_id)
         if job is None or job.state is not JobState.WAITING or job.held or not _usable(desk, start.gpus):
+            continue
+        if disturbs(desk.book.bookings, replace(job, gpus=start.gpus, started_at=None), made.made_at):
+            continue
+        if _overfull(desk, job, start.gpus, [change.after for change in changes]):
             continue
         changes.append(JobChange(job, job.mark_starting(start.node, start.gpus, simulated=simulated), now))
     granted = []
@@ -48,6 +84,17 @@ def apply_plan(desk: Desk, made: Plan) -> list[Job]:
 def _usable(desk: Desk, gpus: Sequence[int]) -> bool:
     """Tell whether these GPUs may still be given away: one may have been drained or lost since the plan."""
     return set(gpus) <= {slot.index for slot in desk.book.node.gpus if slot.blocked is None}
+
+
+def _overfull(desk: Desk, job: Job, gpus: Sequence[int], granted: Sequence[Job]) -> bool:
+    """Tell whether a share is more than others leave of its GPU by now."""
+    share = job.spec.gpu_mem_bytes
+    if share is None:
+        return False
+    [gpu] = gpus
+    slot = next(slot for slot in desk.book.node.gpus if slot.index == gpu)
+    others = (other.spec.gpu_mem_bytes or 0 for other in (*desk.book.active(), *granted) if gpu in other.gpus)
+    return sum(others) + share > capacity_bytes(slot)
 
 
 def launch_all(desk: Desk, jobs: Sequence[Job]) -> None:
@@ -71,13 +118,21 @@ def launch(desk: Desk, job: Job) -> JobChange:
     """Hand one attempt to the engine and return the change to be stored."""
     now = desk.clock.now()
     try:
-        env = {**desk.envs.load(job.spec.env_ref), **job_environment(job, desk.gpu_uuids(job.gpus))}
+        env = with_environment(job, desk.envs.load(job.spec.env_ref), desk.gpu_uuids(job.gpus))
         desk.reports.begin(job)
         started = desk.engine.start(StartOrder(job, env, desk.gpu_uuids(job.gpus)))
     except StartFailed as error:
         log.warning("job could not be started", extra={"action": "start_failed", "job": job.id, "why": error.message})
         return JobChange(job, job.mark_ended(JobState.FAILED, now, started_at=now, run_s=0.0, cause=error.message), now)
     return JobChange(job, job.mark_running(started.pid, started.started_at), now)
+
+
+def with_environment(job: Job, kept: Mapping[str, str], gpu_uuids: Sequence[str]) -> dict[str, str]:
+    """Return the environment a job was submitted with, and what it is told about itself; as Slurm does, if it asks."""
+    own = job_environment(job, gpu_uuids)
+    # A job that an array submitted is not one of the array, and one that a share submitted has no share by that.
+    kept = {key: value for key, value in kept.items() if not key.startswith(_OF_ARRAY) and key != _SHARE}
+    return {**kept, **own, **(slurm_environment(job) if MARK in kept else {})}
 
 
 def job_environment(job: Job, gpu_uuids: Sequence[str]) -> Mapping[str, str]:
@@ -87,8 +142,17 @@ def job_environment(job: Job, gpu_uuids: Sequence[str]) -> Mapping[str, str]:
         "DCD_JOB_ID": str(job.id),
         "DCD_JOB_NAME": job.spec.name,
         "DCD_ATTEMPT": str(job.attempt),
+        "DCD_GRACE_S": f"{job.spec.grace_s:g}",
         "DCD_GPUS": gpus,
         "DCD_GPU_UUIDS": ",".join(gpu_uuids),
         "CUDA_VISIBLE_DEVICES": gpus,
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        **({} if job.spec.gpu_mem_bytes is None else {_SHARE: str(job.spec.gpu_mem_bytes)}),
+        **_array_environment(job),
     }
+
+
+def _array_environment(job: Job) -> Mapping[str, str]:
+    if job.spec.array_id is None:
+        return {}
+    return {_OF_ARRAY + "ID": str(job.spec.array_id), _OF_ARRAY + "INDEX": str(job.spec.array_index)}

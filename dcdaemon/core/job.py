@@ -1,8 +1,9 @@
 """The job: what was asked for, where it stands, and the only moves it may make."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Self
+from typing import NamedTuple, Self
 
 from dcdaemon.core.errors import Refused
 
@@ -28,6 +29,14 @@ ACTIVE = frozenset({JobState.STARTING, JobState.RUNNING, JobState.STOPPING})
 UNFINISHED = ACTIVE | {JobState.WAITING}
 ENDED = frozenset(JobState) - UNFINISHED
 
+
+class Fate(NamedTuple):
+    """Where a job stands, and when it ended, None while it has not."""
+
+    state: JobState
+    ended_at: float | None = None
+
+
 #: The state machine: from each state, the states a job may move to. docs/job-lifecycle.md is generated from it.
 MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.WAITING: frozenset({JobState.STARTING, JobState.CANCELLED}),
@@ -47,7 +56,11 @@ SLURM_CODES = {
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """What a user asks for; the environment is kept elsewhere, in a 0600 file named by `env_ref`."""
+    """What a user asks for; the environment is kept elsewhere, in a 0600 file named by `env_ref`.
+
+    `gpu_mem_bytes` asks for that much of one GPU instead of whole ones. Jobs of one request may name each other before
+    they have ids: see `placed`.
+    """
 
     argv: tuple[str, ...]
     cwd: str
@@ -66,11 +79,53 @@ class JobSpec:
     log_path: str | None = None
     requeue: bool = False
     held: bool = False
+    queue: str = ""
+    account: str = ""
+    begin_at: float | None = None
+    array_id: int | None = None
+    array_index: int | None = None
+    array_limit: int | None = None
+    after_any: tuple[int, ...] = ()
+    after_not_ok: tuple[int, ...] = ()
+    gpu_mem_bytes: int | None = None
+    preemptible: bool = False
+
+    @property
+    def dependencies(self) -> tuple[int, ...]:
+        """All jobs it waits for, whatever end of theirs it wants."""
+        return self.after + self.after_any + self.after_not_ok
+
+
+def placed(spec: JobSpec, ids: Sequence[int]) -> JobSpec:
+    """Return a spec whose references to jobs of its own request are ids.
+
+    Before the request is stored those jobs have none, and are named by their place: -1 the first, -2 the second.
+    """
+    array_id = None if spec.array_id is None else _id_at(spec.array_id, ids)
+    if array_id == spec.array_id and all(other > 0 for other in spec.dependencies):
+        return spec
+    return replace(
+        spec, array_id=array_id, after=_ids_at(spec.after, ids), after_any=_ids_at(spec.after_any, ids),
+        after_not_ok=_ids_at(spec.after_not_ok, ids),
+    )  # fmt: skip
+
+
+def _ids_at(places: Iterable[int], ids: Sequence[int]) -> tuple[int, ...]:
+    return tuple(_id_at(place, ids) for place in places)
+
+
+def _id_at(place: int, ids: Sequence[int]) -> int:
+    return place if place > 0 else ids[-place - 1]
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job as stored; every change makes a new value with the next `version`."""
+    """One job as stored; every change makes a new value with the next `version`.
+
+    `predicted_s` is how long it was expected to run when it was queued, by `limit`, `history` or `prior`; `forecast_*`
+    are the start that was promised then, with the interval that holds it in four cases of five. `preempted` counts the
+    attempts that gave way to others, `lost_s` is the time whose work was lost with them.
+    """
 
     id: int
     node: str
@@ -92,6 +147,18 @@ class Job:
     cause: str | None = None
     simulated: bool = False
     reported: dict[str, float | int | str | None] = field(default_factory=dict)
+    predicted_s: float | None = None
+    predicted_by: str | None = None
+    forecast_at: float | None = None
+    forecast_low_at: float | None = None
+    forecast_high_at: float | None = None
+    preempted: int = 0
+    lost_s: float = 0.0
+
+    @property
+    def label(self) -> str:
+        """What a person calls it: its id, or the array it belongs to and its index there."""
+        return str(self.id) if self.spec.array_id is None else f"{self.spec.array_id}_{self.spec.array_index}"
 
     def _to(self, state: JobState, **changes: object) -> Self:
         if state not in MOVES[self.state]:
@@ -142,6 +209,16 @@ class Job:
             JobState.WAITING, queued_at=queued_at, gpus=(), held=False, started_at=None, ended_at=None, run_s=None,
             pid=None, exit_code=None, signal=None, cause=None,
         )  # fmt: skip
+
+    def with_loss(self, lost_s: float) -> Self:
+        """Count an attempt that was stopped to make room, and the work that was lost with it, in seconds."""
+        return replace(self, preempted=self.preempted + 1, lost_s=self.lost_s + lost_s)
+
+    @property
+    def checkpoint_at(self) -> float | None:
+        """When the job last told that its work is safe on disk, epoch seconds."""
+        told = self.reported.get("checkpoint_at")
+        return float(told) if isinstance(told, int | float) else None
 
     def with_hold(self, held: bool) -> Self:  # noqa: FBT001  a setter of one flag
         """Hold a waiting job back, or let it go."""

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Protocol
 
 from dcdaemon.core.anomaly import Anomaly, Finding
+from dcdaemon.core.booking import Booking
 from dcdaemon.core.energy import Metered
 from dcdaemon.core.event import Event, EventKind
 from dcdaemon.core.gpu import GpuInfo
-from dcdaemon.core.job import Job, JobSpec, JobState, Usage
+from dcdaemon.core.gpu_time import GpuTime
+from dcdaemon.core.job import Fate, Job, JobSpec, JobState, Usage
+from dcdaemon.core.prediction import PastRun, Prediction
 from dcdaemon.core.samples import AnySample, GpuReading, GpuSample, HostReading
 
 
@@ -187,6 +190,7 @@ class JobQuery:
     uid: int | None = None
     user: str | None = None
     name: str | None = None
+    array_id: int | None = None
     submitted_since: float | None = None
     ended_since: float | None = None
     limit: int | None = None
@@ -260,8 +264,13 @@ class AuditRow:
 class Store(Protocol):
     """The database. What is answered is durable, samples excepted; StoreUnavailable when a write cannot be taken."""
 
-    def submit(self, specs: Sequence[JobSpec], at: float, actor: Actor) -> list[Job]:
-        """Store new waiting jobs in one transaction and return them with their ids, in order."""
+    def submit(
+        self, specs: Sequence[JobSpec], at: float, actor: Actor, predictions: Sequence[Prediction] = ()
+    ) -> list[Job]:
+        """Store new waiting jobs in one transaction and return them with their ids, in order.
+
+        They may name each other by their places (core.job.placed). `predictions` has one for each of them, or none.
+        """
         ...
 
     def save(self, changes: Sequence[JobChange]) -> list[Job | None]:
@@ -276,8 +285,12 @@ class Store(Protocol):
         """Return the jobs that match."""
         ...
 
-    def states(self, job_ids: Iterable[int]) -> dict[int, JobState]:
-        """Return the state of each known id."""
+    def fates(self, job_ids: Iterable[int]) -> dict[int, Fate]:
+        """Return where each known id stands."""
+        ...
+
+    def past_runs(self, most: int) -> list[PastRun]:
+        """Return the last runs of all nodes of which the time is known, the oldest first."""
         ...
 
     def book(self, metered: Sequence[Metered], usage: Sequence[UsageDelta]) -> None:
@@ -294,6 +307,13 @@ class Store(Protocol):
 
     def energy(self, by: str, since: float | None) -> list[EnergyRow]:
         """Sum booked energy by `user`, `job`, `gpu` or `day` (node-local days), idle included; largest first."""
+        ...
+
+    def gpu_time(self, since: float, step_s: int) -> list[GpuTime]:
+        """Return what each account and user used of this node's GPUs since then, summed up in steps of time.
+
+        Attempts count when they have ended; an hour is the shortest step.
+        """
         ...
 
     def record(self, samples: Sequence[AnySample]) -> None:
@@ -318,6 +338,18 @@ class Store(Protocol):
 
     def mark(self, mark: GpuMark, at: float, actor: Actor) -> None:
         """Set an operator's mark."""
+        ...
+
+    def add_booking(self, asked: Booking, actor: Actor) -> Booking:
+        """Store a new booking and return it with its id."""
+        ...
+
+    def unbook(self, booking_id: int, at: float, actor: Actor) -> Booking | None:
+        """End a booking before its time and return it; None when this node has none of this id that is not over."""
+        ...
+
+    def bookings(self, over_after: float) -> list[Booking]:
+        """Return the bookings of this node that are not over by then, the first to begin first."""
         ...
 
     def raise_anomalies(self, findings: Sequence[Finding], at: float, *, momentary: bool = False) -> list[Anomaly]:

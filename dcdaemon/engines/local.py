@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dcdaemon.core.errors import NotFound, StartFailed
 from dcdaemon.core.job import Job
+from dcdaemon.core.log_path import log_path
 from dcdaemon.core.ports import Alive, Ended, Leftover, Outcome, Report, Started, StartOrder, Unlaunched, Vanished
 from dcdaemon.engines.report_line import report_of
 from dcdaemon.runner import records
@@ -47,7 +48,7 @@ class LocalEngine:
         launched = self._launcher.launch(
             LaunchSpec(
                 job_id=job.id, attempt=job.attempt, argv=spec.argv, cwd=spec.cwd, env=order.env, uid=spec.uid,
-                gid=spec.gid, log_path=spec.log_path, limit_s=spec.limit_s, grace_s=spec.grace_s,
+                gid=spec.gid, log_path=log_path(job), limit_s=spec.limit_s, grace_s=spec.grace_s,
             )
         )  # fmt: skip
         return Started(launched.shim_pid, time.time())
@@ -97,9 +98,10 @@ class LocalEngine:
 
     def open_log(self, job: Job, attempt: int) -> int | None:
         """Open the attempt's log: its own one, but the default one while only that tells why it did not start."""
-        own = None if job.spec.log_path is None else _open(Path(job.spec.log_path), job.spec.uid)
+        path = log_path(job)
+        own = None if path is None else _open(Path(path), job.spec.uid)
         default = _open(self._launcher.attempt(job.id, attempt).path / "output.log", job.spec.uid)
-        if job.spec.log_path is None:
+        if path is None:
             return default
         chosen = default if _size(default) and not _size(own) else own
         for descriptor in (own, default):

@@ -7,11 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from dcdaemon.core.anomaly import Anomaly, Finding
+from dcdaemon.core.booking import Booking
 from dcdaemon.core.energy import Metered
 from dcdaemon.core.errors import Refused
 from dcdaemon.core.event import Event, EventKind
 from dcdaemon.core.gpu import GpuInfo
-from dcdaemon.core.job import ACTIVE, UNFINISHED, Job, JobSpec, JobState, Usage
+from dcdaemon.core.gpu_time import GpuTime
+from dcdaemon.core.job import ACTIVE, ENDED, UNFINISHED, Fate, Job, JobSpec, JobState, Usage, placed
 from dcdaemon.core.ports import (
     DAEMON,
     Actor,
@@ -25,11 +27,14 @@ from dcdaemon.core.ports import (
     StoreFacts,
     UsageDelta,
 )
+from dcdaemon.core.prediction import PastRun, Prediction
 from dcdaemon.core.samples import AnySample, GpuSample
+from dcdaemon.fakes.gpu_time import MemoryGpuTime
 from dcdaemon.fakes.ledger import MemoryLedger
 
 _SAMPLES_KEPT_S = 48 * 3600
 _EVENTS_KEPT_S = 365 * 86400
+_HOURS_KEPT_S = 2 * 365 * 86400
 
 
 class MemoryStore:
@@ -42,10 +47,14 @@ class MemoryStore:
         self._last_event = 0
         self._jobs: dict[int, Job] = {}
         self._allocation: dict[tuple[str, int], int] = {}
+        #: The jobs on shared GPUs; the one in the allocation is one of them.
+        self._shares: dict[tuple[str, int], set[int]] = {}
         self._audit: list[AuditRow] = []
         self._ledger = MemoryLedger()
+        self._gpu_time = MemoryGpuTime()
         self._gpus: dict[int, GpuInfo] = {}
         self._marks: dict[int, GpuMark] = {}
+        self._bookings: dict[int, Booking] = {}
         self._anomalies: dict[int, Anomaly] = {}
         self._events: dict[int, Event] = {}
         self._reports: list[Report] = []
@@ -53,10 +62,14 @@ class MemoryStore:
         self._buffer: list[GpuSample] = []
         self._samples: dict[tuple[int, int], GpuSample] = {}  # GPU, second
 
-    def submit(self, specs: Sequence[JobSpec], at: float, actor: Actor) -> list[Job]:
+    def submit(
+        self, specs: Sequence[JobSpec], at: float, actor: Actor, predictions: Sequence[Prediction] = ()
+    ) -> list[Job]:
         """Store new waiting jobs and return them with their ids, in order."""
         with self._lock:
-            jobs = [self._new(spec, at) for spec in specs]
+            ids = range(self._last_id + 1, self._last_id + 1 + len(specs))
+            expected: Sequence[Prediction | None] = predictions or [None] * len(specs)
+            jobs = [self._new(placed(spec, ids), at, known) for spec, known in zip(specs, expected, strict=True)]
             self._jobs.update({job.id: job for job in jobs})
             for job in jobs:
                 self._note(at, actor, "submit", job.id)
@@ -71,16 +84,33 @@ class MemoryStore:
         before, after = change.before, change.after
         gained, lost = _held(after) - _held(before), _held(before) - _held(after)
         stored = self._jobs.get(before.id)
-        if stored is None or stored.version != before.version or gained & self._allocation.keys():
+        if stored is None or stored.version != before.version or not self._may_take(after, gained):
             return None
         self._jobs[after.id] = after
-        self._allocation.update(dict.fromkeys(gained, after.id))
+        for slot in gained:
+            self._allocation.setdefault(slot, after.id)
+            if after.spec.gpu_mem_bytes is not None:
+                self._shares.setdefault(slot, set()).add(after.id)
         for slot in lost:
-            self._allocation.pop(slot, None)
+            self._free(slot, after.id)
+        self._gpu_time.charge(before, after, self._gpus)
         if change.action is not None:
             detail = {"from": before.state.value, "to": after.state.value}
             self._note(change.at, change.actor or DAEMON, change.action, after.id, detail)
         return after
+
+    def _may_take(self, job: Job, slots: set[tuple[str, int]]) -> bool:
+        taken = slots & self._allocation.keys()
+        return not taken or (job.spec.gpu_mem_bytes is not None and taken <= self._shares.keys())
+
+    def _free(self, slot: tuple[str, int], job_id: int) -> None:
+        left = self._shares.get(slot, set())
+        left.discard(job_id)
+        if left:
+            self._allocation[slot] = min(left)
+        else:
+            self._allocation.pop(slot, None)
+            self._shares.pop(slot, None)
 
     def job(self, job_id: int) -> Job | None:
         """Return one job, or None."""
@@ -93,9 +123,24 @@ class MemoryStore:
         found.sort(key=lambda job: job.id, reverse=not query.oldest_first)
         return found[: query.limit]
 
-    def states(self, job_ids: Iterable[int]) -> dict[int, JobState]:
-        """Return the state of each known id."""
-        return {job_id: self._jobs[job_id].state for job_id in job_ids if job_id in self._jobs}
+    def fates(self, job_ids: Iterable[int]) -> dict[int, Fate]:
+        """Return where each known id stands."""
+        known = (self._jobs[job_id] for job_id in job_ids if job_id in self._jobs)
+        return {job.id: Fate(job.state, job.ended_at) for job in known}
+
+    def past_runs(self, most: int) -> list[PastRun]:
+        """Return the last runs, the oldest first."""
+        ended = (job for job in self._jobs.values() if job.state in ENDED and job.ended_at is not None)
+        by_end = sorted(ended, key=lambda job: (job.ended_at, job.id))
+        runs = [
+            PastRun(
+                job.spec.user, job.spec.argv, job.spec.gpus, job.spec.limit_s, job.state, job.run_s,
+                job.predicted_s, job.predicted_by,
+            )
+            for job in by_end
+            if job.run_s is not None
+        ]  # fmt: skip
+        return runs[-most:]
 
     def env_refs(self, ended_since: float) -> set[str]:
         """Return the environments of all jobs that are unfinished or ended since then."""
@@ -126,6 +171,11 @@ class MemoryStore:
         with self._lock:
             users = {job.id: job.spec.user for job in self._jobs.values()}
             return self._ledger.energy(self.node, users, by, since)
+
+    def gpu_time(self, since: float, step_s: int) -> list[GpuTime]:
+        """Return what each account and user used of this node's GPUs since then, summed up in steps of time."""
+        with self._lock:
+            return self._gpu_time.used_since(self.node, since, step_s)
 
     def record(self, samples: Sequence[AnySample]) -> None:
         """Keep GPU samples until the next flush; the others are never asked for."""
@@ -166,6 +216,30 @@ class MemoryStore:
                 self._marks[mark.gpu] = replace(mark, drained_by=actor.user, drained_at=at)
             action = "restore" if mark.drained is None else "drain"
             self._note(at, actor, action, None, {"gpu": mark.gpu, "why": mark.drained})
+
+    def add_booking(self, asked: Booking, actor: Actor) -> Booking:
+        """Store a new booking and return it with its id."""
+        with self._lock:
+            made = replace(asked, id=len(self._bookings) + 1)
+            self._bookings[made.id] = made
+            self._note(made.booked_at, actor, "book", None, made.audit_detail)
+            return made
+
+    def unbook(self, booking_id: int, at: float, actor: Actor) -> Booking | None:
+        """End a booking before its time and return it; None when there is none of this id that is not over."""
+        with self._lock:
+            booking = self._bookings.get(booking_id)
+            if booking is None or booking.unbooked_at is not None or booking.until_at <= at:
+                return None
+            self._bookings[booking_id] = replace(booking, unbooked_at=at)
+            self._note(at, actor, "unbook", None, {"booking": booking_id})
+            return self._bookings[booking_id]
+
+    def bookings(self, over_after: float) -> list[Booking]:
+        """Return the bookings that are not over by then, the first to begin first."""
+        with self._lock:
+            wanted = (booking for booking in self._bookings.values() if booking.ends_at > over_after)
+            return sorted(wanted, key=lambda booking: (booking.from_at, booking.id))
 
     def raise_anomalies(self, findings: Sequence[Finding], at: float, *, momentary: bool = False) -> list[Anomaly]:
         """Store new anomalies and return them; one that is open already is left as it is."""
@@ -284,7 +358,7 @@ class MemoryStore:
         return 0
 
     def prune(self, now: float) -> int:
-        """Forget samples older than two days and events older than a year; return how many those were."""
+        """Forget samples older than two days, events of a year ago, GPU time of two; return how many those were."""
         with self._lock:
             expired = [key for key in self._samples if key[1] < now - _SAMPLES_KEPT_S]
             for key in expired:
@@ -292,7 +366,7 @@ class MemoryStore:
             past = [number for number, event in self._events.items() if event.at < now - _EVENTS_KEPT_S]
             for number in past:
                 del self._events[number]
-        return len(expired) + len(past)
+            return len(expired) + len(past) + self._gpu_time.forget(now - _HOURS_KEPT_S)
 
     def backup(self, path: Path) -> None:
         """Refuse: there is nothing to copy."""
@@ -307,7 +381,7 @@ class MemoryStore:
         """Make the last samples readable."""
         self.flush_samples()
 
-    def _new(self, spec: JobSpec, at: float) -> Job:
+    def _new(self, spec: JobSpec, at: float, prediction: Prediction | None) -> Job:
         self._last_id += 1
         return Job(
             id=self._last_id,
@@ -318,6 +392,8 @@ class MemoryStore:
             queued_at=at,
             held=spec.held,
             priority=spec.priority,
+            predicted_s=prediction and prediction.run_s,
+            predicted_by=prediction and prediction.by.value,
         )
 
     def _note(
@@ -342,6 +418,7 @@ def _matches(job: Job, query: JobQuery) -> bool:
         and query.uid in (None, job.spec.uid)
         and query.user in (None, job.spec.user)
         and query.name in (None, job.spec.name)
+        and query.array_id in (None, job.spec.array_id)
         and (query.submitted_since is None or job.submitted_at >= query.submitted_since)
         and (query.ended_since is None or (job.ended_at is not None and job.ended_at >= query.ended_since))
     )

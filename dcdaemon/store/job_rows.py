@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from dcdaemon.core.job import Job, JobSpec, JobState
+from dcdaemon.core.prediction import Prediction
 
 #: Made once: json.dumps() would make an encoder for every call.
 _encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
@@ -16,7 +17,7 @@ def dump(value: object) -> str:
     return _encoder.encode(value)
 
 
-def new_job(job_id: int, spec: JobSpec, node: str, at: float) -> Job:
+def new_job(job_id: int, spec: JobSpec, node: str, at: float, prediction: Prediction | None = None) -> Job:
     """Return the job that a submit makes of a spec."""
     return Job(
         id=job_id,
@@ -27,6 +28,8 @@ def new_job(job_id: int, spec: JobSpec, node: str, at: float) -> Job:
         queued_at=at,
         held=spec.held,
         priority=spec.priority,
+        predicted_s=prediction and prediction.run_s,
+        predicted_by=prediction and prediction.by.value,
     )
 
 
@@ -54,6 +57,16 @@ def _asked(spec: JobSpec) -> dict[str, Any]:
         "after": dump(spec.after),
         "log_path": spec.log_path,
         "requeue": spec.requeue,
+        "queue": spec.queue,
+        "account": spec.account,
+        "begin_at": spec.begin_at,
+        "array_id": spec.array_id,
+        "array_index": spec.array_index,
+        "array_limit": spec.array_limit,
+        "after_any": dump(spec.after_any),
+        "after_not_ok": dump(spec.after_not_ok),
+        "gpu_mem_bytes": spec.gpu_mem_bytes,
+        "preemptible": spec.preemptible,
     }
 
 
@@ -77,6 +90,13 @@ def _standing(job: Job) -> dict[str, Any]:
         "cause": job.cause,
         "simulated": job.simulated,
         "reported": dump(job.reported),
+        "predicted_s": job.predicted_s,
+        "predicted_by": job.predicted_by,
+        "forecast_at": job.forecast_at,
+        "forecast_low_at": job.forecast_low_at,
+        "forecast_high_at": job.forecast_high_at,
+        "preempted": job.preempted,
+        "lost_s": job.lost_s,
     }
 
 
@@ -103,6 +123,13 @@ def job_of(row: Row[Any]) -> Job:
         cause=row.cause,
         simulated=row.simulated,
         reported={} if row.reported == "{}" else json.loads(row.reported),
+        predicted_s=row.predicted_s,
+        predicted_by=row.predicted_by,
+        forecast_at=row.forecast_at,
+        forecast_low_at=row.forecast_low_at,
+        forecast_high_at=row.forecast_high_at,
+        preempted=row.preempted,
+        lost_s=row.lost_s,
     )
 
 
@@ -125,6 +152,16 @@ def _spec_of(row: Row[Any]) -> JobSpec:
         log_path=row.log_path,
         requeue=row.requeue,
         held=row.asked_hold,
+        queue=row.queue,
+        account=row.account,
+        begin_at=row.begin_at,
+        array_id=row.array_id,
+        array_index=row.array_index,
+        array_limit=row.array_limit,
+        after_any=_tuple_of(row.after_any),
+        after_not_ok=_tuple_of(row.after_not_ok),
+        gpu_mem_bytes=row.gpu_mem_bytes,
+        preemptible=row.preemptible,
     )
 
 

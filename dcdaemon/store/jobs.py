@@ -1,28 +1,27 @@
 """Jobs: submit, change under a version check, look up; GPUs are taken and given back on the way."""
 
-import functools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Insert,
     Select,
     bindparam,
-    delete,
     insert,
     or_,
     select,
     update,
 )
 
-from dcdaemon.core.job import ACTIVE, UNFINISHED, Job, JobSpec, JobState
+from dcdaemon.core.job import UNFINISHED, Fate, Job, JobSpec, JobState, placed
 from dcdaemon.core.ports import Actor, JobChange, JobQuery
+from dcdaemon.core.prediction import Prediction
 from dcdaemon.store.audit import add_audit, audit_row
-from dcdaemon.store.job_rows import job_of, new_job, row_of
-from dcdaemon.store.schema import allocation, job
-from dcdaemon.store.upsert import insert_into
+from dcdaemon.store.gpu_shares import give_back, held, take
+from dcdaemon.store.gpu_time import charge
+from dcdaemon.store.job_rows import dump, job_of, new_job, row_of
+from dcdaemon.store.schema import job
 
 #: Ids in one IN (...): well below what either database takes.
 _IDS_AT_ONCE = 5000
@@ -30,28 +29,54 @@ _IDS_AT_ONCE = 5000
 _SUBMIT_ONE = insert(job).returning(job.c.id)
 _SUBMIT_MANY = insert(job).returning(job.c.id, sort_by_parameter_order=True)
 _REPLACE = update(job).where(job.c.id == bindparam("its_id"), job.c.version == bindparam("its_version"))
-_GIVE_BACK = delete(allocation).where(
-    allocation.c.node == bindparam("its_node"),
-    allocation.c.gpu == bindparam("its_gpu"),
-    allocation.c.job_id == bindparam("its_id"),
+_REFER = (
+    update(job)
+    .where(job.c.id == bindparam("its_id"))
+    .values(
+        array_id=bindparam("its_array"),
+        after=bindparam("its_after"),
+        after_any=bindparam("its_after_any"),
+        after_not_ok=bindparam("its_after_not_ok"),
+    )
 )
 _ALL = select(job)
 _ONE = select(job).where(job.c.id == bindparam("its_id"))
 
-Slot = tuple[str, int]  # node, GPU
 
-
-def submit(connection: Connection, specs: Sequence[JobSpec], node: str, at: float, actor: Actor) -> list[Job]:
-    """Insert new waiting jobs and return them in order."""
+def submit(
+    connection: Connection,
+    specs: Sequence[JobSpec],
+    node: str,
+    at: float,
+    actor: Actor,
+    predictions: Sequence[Prediction] = (),
+) -> list[Job]:
+    """Insert new waiting jobs and return them in order; those that name each other by place get the ids."""
     if not specs:
         return []
-    rows = [row_of(new_job(0, spec, node, at)) for spec in specs]
+    expected: Sequence[Prediction | None] = predictions or [None] * len(specs)
+    rows = [row_of(new_job(0, spec, node, at, known)) for spec, known in zip(specs, expected, strict=True)]
     if len(rows) == 1:
         ids: Sequence[int] = [connection.execute(_SUBMIT_ONE, rows[0]).scalar_one()]
     else:
         ids = connection.execute(_SUBMIT_MANY, rows).scalars().all()
     add_audit(connection, [audit_row(node, at, actor, "submit", job_id) for job_id in ids])
-    return [new_job(job_id, spec, node, at) for job_id, spec in zip(ids, specs, strict=True)]
+    final = [placed(spec, ids) for spec in specs]
+    _write_references(connection, ids, specs, final)
+    return [new_job(job_id, spec, node, at, known) for job_id, spec, known in zip(ids, final, expected, strict=True)]
+
+
+def _write_references(
+    connection: Connection, ids: Sequence[int], asked: Sequence[JobSpec], final: Sequence[JobSpec]
+) -> None:
+    rows = [
+        {"its_id": job_id, "its_array": spec.array_id, "its_after": dump(spec.after),
+         "its_after_any": dump(spec.after_any), "its_after_not_ok": dump(spec.after_not_ok)}
+        for job_id, before, spec in zip(ids, asked, final, strict=True)
+        if spec is not before
+    ]  # fmt: skip
+    if rows:
+        connection.execute(_REFER, rows)
 
 
 def save(connection: Connection, changes: Sequence[JobChange]) -> list[Job | None]:
@@ -61,45 +86,18 @@ def save(connection: Connection, changes: Sequence[JobChange]) -> list[Job | Non
 
 def _apply(connection: Connection, change: JobChange) -> Job | None:
     before, after = change.before, change.after
-    gained, lost = _held(after) - _held(before), _held(before) - _held(after)
+    gained, lost = held(after) - held(before), held(before) - held(after)
     if not _replace(connection, before, after):
         return None
-    if not _take(connection, after.id, gained):
+    if not take(connection, after, gained):
         _replace(connection, after, before)
         return None
-    _give_back(connection, after.id, lost)
+    give_back(connection, before, lost)
+    charge(connection, before, after)
     if change.action is not None:
         detail = {"from": before.state.value, "to": after.state.value}
         add_audit(connection, [audit_row(after.node, change.at, change.actor, change.action, after.id, detail)])
     return after
-
-
-def _held(a_job: Job) -> set[Slot]:
-    return {(a_job.node, gpu) for gpu in a_job.gpus} if a_job.state in ACTIVE else set()
-
-
-def _take(connection: Connection, job_id: int, slots: set[Slot]) -> bool:
-    """Take all slots or none."""
-    if not slots:
-        return True
-    rows = [{"node": node, "gpu": gpu, "job_id": job_id} for node, gpu in sorted(slots)]
-    taken = connection.execute(_take_statement(connection.dialect.name), rows).all()
-    if len(taken) < len(rows):
-        _give_back(connection, job_id, {(node, gpu) for node, gpu in taken})
-        return False
-    return True
-
-
-@functools.cache
-def _take_statement(dialect: str) -> Insert:
-    statement: Insert = insert_into(dialect, allocation).on_conflict_do_nothing()
-    return statement.returning(allocation.c.node, allocation.c.gpu)
-
-
-def _give_back(connection: Connection, job_id: int, slots: set[Slot]) -> None:
-    if slots:
-        rows = [{"its_node": node, "its_gpu": gpu, "its_id": job_id} for node, gpu in sorted(slots)]
-        connection.execute(_GIVE_BACK, rows)
 
 
 def _replace(connection: Connection, before: Job, after: Job) -> bool:
@@ -133,16 +131,20 @@ def _conditions(query: JobQuery) -> Iterator[ColumnElement[bool]]:
         yield job.c.user_name == query.user
     if query.name is not None:
         yield job.c.name == query.name
+    if query.array_id is not None:
+        yield job.c.array_id == query.array_id
     if query.submitted_since is not None:
         yield job.c.submitted_at >= query.submitted_since
     if query.ended_since is not None:
         yield job.c.ended_at >= query.ended_since
 
 
-def states(connection: Connection, job_ids: Iterable[int]) -> dict[int, JobState]:
-    """Return the state of each known id."""
-    columns = select(job.c.id, job.c.state)
-    return {row.id: JobState(row.state) for row in select_by_id(connection, columns, job.c.id, job_ids)}
+def fates(connection: Connection, job_ids: Iterable[int]) -> dict[int, Fate]:
+    """Return where each known id stands."""
+    columns = select(job.c.id, job.c.state, job.c.ended_at)
+    return {
+        row.id: Fate(JobState(row.state), row.ended_at) for row in select_by_id(connection, columns, job.c.id, job_ids)
+    }
 
 
 def env_refs(connection: Connection, ended_since: float) -> set[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, delete, func, select
 
 from dcdaemon.store.roll_up import marks
-from dcdaemon.store.schema import anomaly, event, report
+from dcdaemon.store.schema import anomaly, event, gpu_time, report
 from dcdaemon.store.series import HOUR_S, MINUTE_S, SERIES, Series
 
 _DAY_S = 86400
@@ -21,7 +21,10 @@ DeleteSlice = Callable[[Connection], int | None]
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long samples (as taken, by minute, by hour), events, reports and anomalies are kept; jobs stay."""
+    """How long samples (as taken, by minute, by hour), events, reports and anomalies are kept; jobs stay.
+
+    GPU time by hour is kept as long as samples by hour.
+    """
 
     raw_s: float = 2 * _DAY_S
     minute_s: float = 30 * _DAY_S
@@ -36,6 +39,7 @@ def expired(node: str, retention: Retention, now: float) -> Iterator[DeleteSlice
         for bucket_s, kept_s in ((MINUTE_S, retention.minute_s), (HOUR_S, retention.hour_s)):
             ts = series.folded[bucket_s].c.ts
             yield partial(_delete_oldest, ts, node, now - kept_s, 60 * bucket_s)
+    yield partial(_delete_oldest, gpu_time.c.hour, node, now - retention.hour_s, 60 * HOUR_S)
     yield partial(_delete_oldest, event.c.at, node, now - retention.record_s, _DAY_S)
     yield partial(_delete_oldest, report.c.at, node, now - retention.record_s, _DAY_S)
     yield partial(_delete_oldest, anomaly.c.cleared_at, node, now - retention.record_s, _DAY_S)

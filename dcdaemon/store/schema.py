@@ -12,6 +12,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    false,
     text,
 )
 
@@ -61,10 +62,36 @@ job = Table(
     Column("cause", Text),
     Column("simulated", Boolean, nullable=False),
     Column("reported", Text, nullable=False),
+    # Since schema 0003; a job of before has the defaults.
+    Column("queue", Text, nullable=False, server_default=""),
+    Column("account", Text, nullable=False, server_default=""),
+    Column("begin_at", Double),
+    Column("array_id", BigInteger),
+    Column("array_index", Integer),
+    Column("array_limit", Integer),
+    Column("after_any", Text, nullable=False, server_default="[]"),
+    Column("after_not_ok", Text, nullable=False, server_default="[]"),
+    Column("gpu_mem_bytes", BigInteger),
+    Column("preemptible", Boolean, nullable=False, server_default=false()),
+    Column("predicted_s", Double),
+    Column("predicted_by", Text),
+    Column("forecast_at", Double),
+    Column("forecast_low_at", Double),
+    Column("forecast_high_at", Double),
+    Column("preempted", Integer, nullable=False, server_default="0"),
+    Column("lost_s", Double, nullable=False, server_default="0"),
     # The few unfinished jobs are found without touching the many ended ones.
     Index("job_state", "state", "id"),
     Index("job_user_name", "user_name", "id"),
     Index("job_ended_at", "ended_at"),
+    # Most jobs are in no array, and not in this index.
+    Index(
+        "job_array_id",
+        "array_id",
+        "array_index",
+        sqlite_where=text("array_id IS NOT NULL"),
+        postgresql_where=text("array_id IS NOT NULL"),
+    ),
     # An id that a user has seen never comes back for another job.
     sqlite_autoincrement=True,
 )
@@ -76,6 +103,16 @@ allocation = Table(
     Column("node", Text, primary_key=True),
     Column("gpu", Integer, primary_key=True, autoincrement=False),
     Column("job_id", BigInteger, ForeignKey("job.id"), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+#: Jobs that share a GPU, each a part of its memory. The one in `allocation` is then one of them.
+gpu_share = Table(
+    "gpu_share",
+    metadata,
+    Column("node", Text, primary_key=True),
+    Column("gpu", Integer, primary_key=True, autoincrement=False),
+    Column("job_id", BigInteger, ForeignKey("job.id"), primary_key=True, autoincrement=False),
     sqlite_with_rowid=False,
 )
 
@@ -123,6 +160,26 @@ gpu_mark = Table(
     Column("drained_at", Double),
 )
 
+#: GPUs that an operator set aside for users and accounts; those that are over stay for the record.
+booking = Table(
+    "booking",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("node", Text, nullable=False),
+    Column("gpus", Text, nullable=False),
+    Column("from_at", Double, nullable=False),
+    Column("until_at", Double, nullable=False),
+    Column("users", Text, nullable=False),
+    Column("accounts", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("booked_by", Text, nullable=False),
+    Column("booked_at", Double, nullable=False),
+    Column("unbooked_at", Double),
+    Index("booking_node_until_at", "node", "until_at"),
+    sqlite_autoincrement=True,
+)
+
 #: Where each GPU's energy meter stands; measured_mj is the sum of all that was ever booked for the GPU.
 meter = Table(
     "meter",
@@ -159,6 +216,18 @@ usage = Table(
     Column("sampled_s", Double, nullable=False),
     Column("mem_peak_bytes", BigInteger),
     Column("method", Text),
+)
+
+#: What the attempts that ended used of GPUs in each hour: what fair-share is reckoned from.
+gpu_time = Table(
+    "gpu_time",
+    metadata,
+    Column("node", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("user_name", Text, primary_key=True),
+    Column("hour", BigInteger, primary_key=True, autoincrement=False),
+    Column("gpu_s", Double, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 anomaly = Table(

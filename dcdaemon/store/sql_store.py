@@ -10,11 +10,13 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
 from dcdaemon.core.anomaly import Anomaly, Finding
+from dcdaemon.core.booking import Booking
 from dcdaemon.core.energy import Metered
 from dcdaemon.core.errors import StoreUnavailable
 from dcdaemon.core.event import Event, EventKind, Tell
 from dcdaemon.core.gpu import GpuInfo
-from dcdaemon.core.job import Job, JobSpec, JobState, Usage
+from dcdaemon.core.gpu_time import GpuTime
+from dcdaemon.core.job import Fate, Job, JobSpec, Usage
 from dcdaemon.core.ports import (
     Actor,
     AuditRow,
@@ -27,8 +29,9 @@ from dcdaemon.core.ports import (
     StoreFacts,
     UsageDelta,
 )
+from dcdaemon.core.prediction import PastRun, Prediction
 from dcdaemon.core.samples import AnySample, GpuSample
-from dcdaemon.store import anomalies, audit, events, gpus, jobs, ledger, records, samples
+from dcdaemon.store import anomalies, audit, bookings, events, gpu_time, gpus, jobs, ledger, past_runs, records, samples
 from dcdaemon.store.database import Database, choose_database
 from dcdaemon.store.faults import unavailable
 from dcdaemon.store.retention import Retention, expired
@@ -92,9 +95,11 @@ class SqlStore:
         except DBAPIError as error:
             raise unavailable(error, self._database.name) or error from error
 
-    def submit(self, specs: Sequence[JobSpec], at: float, actor: Actor) -> list[Job]:
+    def submit(
+        self, specs: Sequence[JobSpec], at: float, actor: Actor, predictions: Sequence[Prediction] = ()
+    ) -> list[Job]:
         """Store new waiting jobs in one transaction and return them with their ids, in order."""
-        return self._ledger.run(lambda connection: jobs.submit(connection, specs, self.node, at, actor))
+        return self._ledger.run(lambda connection: jobs.submit(connection, specs, self.node, at, actor, predictions))
 
     def save(self, changes: Sequence[JobChange]) -> list[Job | None]:
         """Apply each change on its own in one durable commit; None where it came too late."""
@@ -108,9 +113,13 @@ class SqlStore:
         """Return the jobs that match."""
         return self._read(lambda connection: jobs.find(connection, query))
 
-    def states(self, job_ids: Iterable[int]) -> dict[int, JobState]:
-        """Return the state of each known id."""
-        return self._read(lambda connection: jobs.states(connection, job_ids))
+    def fates(self, job_ids: Iterable[int]) -> dict[int, Fate]:
+        """Return where each known id stands."""
+        return self._read(lambda connection: jobs.fates(connection, job_ids))
+
+    def past_runs(self, most: int) -> list[PastRun]:
+        """Return the last runs of all nodes of which the time is known, the oldest first."""
+        return self._read(lambda connection: past_runs.last(connection, most))
 
     def env_refs(self, ended_since: float) -> set[str]:
         """Return the environments of all jobs that are unfinished or ended since then."""
@@ -132,6 +141,10 @@ class SqlStore:
     def energy(self, by: str, since: float | None) -> list[EnergyRow]:
         """Sum booked energy by user, job, gpu or day, largest first; raise BadInput for anything else."""
         return self._read(lambda connection: ledger.energy_by(connection, self.node, by, since))
+
+    def gpu_time(self, since: float, step_s: int) -> list[GpuTime]:
+        """Return what each account and user used of this node's GPUs since then, summed up in steps of time."""
+        return self._read(lambda connection: gpu_time.used_since(connection, self.node, since, step_s))
 
     def record(self, samples: Sequence[AnySample]) -> None:
         """Keep samples in memory until the next flush."""
@@ -157,6 +170,18 @@ class SqlStore:
     def mark(self, mark: GpuMark, at: float, actor: Actor) -> None:
         """Drain a GPU in the actor's name, or restore it when the mark says nothing."""
         self._ledger.run(lambda connection: gpus.set_mark(connection, self.node, mark, at, actor))
+
+    def add_booking(self, asked: Booking, actor: Actor) -> Booking:
+        """Store a new booking and return it with its id."""
+        return self._ledger.run(lambda connection: bookings.add(connection, asked, actor))
+
+    def unbook(self, booking_id: int, at: float, actor: Actor) -> Booking | None:
+        """End a booking before its time and return it; None when this node has none of this id that is not over."""
+        return self._ledger.run(lambda connection: bookings.call_off(connection, self.node, booking_id, at, actor))
+
+    def bookings(self, over_after: float) -> list[Booking]:
+        """Return the bookings of this node that are not over by then, the first to begin first."""
+        return self._read(lambda connection: bookings.find(connection, self.node, over_after))
 
     def raise_anomalies(self, findings: Sequence[Finding], at: float, *, momentary: bool = False) -> list[Anomaly]:
         """Store new anomalies and return them; one that is open already is left as it is."""

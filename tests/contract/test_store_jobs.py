@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dcdaemon.core.job import ENDED, UNFINISHED, Job, JobSpec, JobState
+from dcdaemon.core.job import ENDED, UNFINISHED, Fate, Job, JobSpec, JobState
 from dcdaemon.core.ports import DAEMON, Actor, AuditRow, JobChange, JobQuery, Store
 
 ADA = Actor(uid=1001, gid=100, user="ada")
@@ -48,6 +48,46 @@ def test_a_new_job_waits_and_is_read_back_as_it_was_answered(store: Store) -> No
     assert store.job(job.id) == job
 
 
+def test_everything_that_can_be_asked_for_is_kept(store: Store) -> None:
+    submit(store)
+    spec = a_spec(
+        queue="urgent", account="vision", begin_at=2e9 + 0.25, array_id=1, array_index=3, array_limit=5, after=(1,),
+        after_any=(1,), after_not_ok=(1,), gpu_mem_bytes=10 << 30, preemptible=True,
+    )  # fmt: skip
+    (job,) = store.submit([spec], 1000.0, ADA)
+    assert job.spec == spec
+    assert store.job(job.id) == job
+
+
+def test_what_was_foretold_and_what_preemption_cost_is_kept(store: Store) -> None:
+    job = submit(store)
+    foretold = replace(
+        job, version=job.version + 1, predicted_s=3600.5, predicted_by="history", forecast_at=2000.25,
+        forecast_low_at=1500.0, forecast_high_at=2500.0, preempted=2, lost_s=120.5,
+    )  # fmt: skip
+    assert save(store, job, foretold) == foretold
+    assert store.job(job.id) == foretold
+
+
+def test_jobs_of_one_request_may_name_each_other_by_place(store: Store) -> None:
+    submit(store)
+    array = [a_spec(array_id=-1, array_index=index, array_limit=2) for index in range(3)]
+    last = a_spec(after=(-1, -2, -3), after_any=(-5,), after_not_ok=(1,))
+    jobs = store.submit([*array, last, a_spec()], 1000.0, ADA)
+    ids = [job.id for job in jobs]
+    assert [job.spec.array_id for job in jobs] == [ids[0], ids[0], ids[0], None, None]
+    assert (jobs[3].spec.after, jobs[3].spec.after_any, jobs[3].spec.after_not_ok) == (tuple(ids[:3]), (ids[4],), (1,))
+    assert store.jobs(JobQuery(ids=tuple(ids), oldest_first=True)) == jobs
+
+
+def test_the_jobs_of_an_array_are_found(store: Store) -> None:
+    submit(store)
+    jobs = store.submit([a_spec(array_id=-1, array_index=index) for index in (4, 7)], 1000.0, ADA)
+    submit(store)
+    assert store.jobs(JobQuery(array_id=jobs[0].id, oldest_first=True)) == jobs
+    assert store.jobs(JobQuery(array_id=jobs[1].id)) == []
+
+
 def test_ids_follow_the_order_of_the_specs(store: Store) -> None:
     specs = [a_spec(name=f"job {number}") for number in range(1100)]
     jobs = store.submit(specs, 1000.0, ADA)
@@ -63,7 +103,7 @@ def test_submitting_nothing_stores_nothing(store: Store) -> None:
 
 def test_an_unknown_job_is_none(store: Store) -> None:
     assert store.job(4711) is None
-    assert store.states([4711]) == {}
+    assert store.fates([4711]) == {}
 
 
 def test_every_field_of_a_job_survives_its_life(store: Store) -> None:
@@ -75,7 +115,7 @@ def test_every_field_of_a_job_survives_its_life(store: Store) -> None:
     for before, after in [(job, starting), (starting, running), (running, told), (told, ended)]:
         assert save(store, before, after) == after
         assert store.job(job.id) == after
-    assert store.states([job.id]) == {job.id: JobState.FAILED}
+    assert store.fates([job.id]) == {job.id: Fate(JobState.FAILED, 1600.5)}
 
 
 def test_a_change_to_an_older_version_is_refused(store: Store) -> None:
@@ -173,9 +213,9 @@ def test_jobs_are_found_by_what_is_asked(store: Store) -> None:
     assert found(ended_since=1600.5) == []
 
 
-def test_states_of_many_ids(store: Store) -> None:
+def test_fates_of_many_ids(store: Store) -> None:
     jobs = store.submit([a_spec()] * 3, 1000.0, ADA)
-    assert store.states(range(1, 70_000)) == {job.id: JobState.WAITING for job in jobs}
+    assert store.fates(range(1, 70_000)) == {job.id: Fate(JobState.WAITING) for job in jobs}
 
 
 def test_environments_are_needed_by_unfinished_jobs_and_those_that_ended_lately(store: Store) -> None:

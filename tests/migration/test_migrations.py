@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from alembic.script import ScriptDirectory
 
 import dcdaemon.store
 from dcdaemon.core.errors import StoreUnavailable
-from dcdaemon.core.job import JobSpec, JobState
+from dcdaemon.core.job import Job, JobSpec, JobState
 from dcdaemon.core.ports import Actor, EnergyRow, GpuMark, JobQuery
 from dcdaemon.core.samples import GpuSample, SensorSample
 from dcdaemon.store import revision
@@ -82,7 +83,7 @@ def test_migrated_sqlite_is_the_schema_to_the_letter(migrated_sqlite: str, tmp_p
         """Columns that were added stand last: their order is left out, and nothing else."""
         head, _, rest = " ".join(sql.split()).partition("(")
         body, _, tail = rest.rpartition(")")
-        return head, tail, *sorted(re.split(r",\s*(?![^(]*\))", body.strip()))
+        return head, tail, *sorted(re.split(r"\s*,\s*(?![^(]*\))", body.strip()))
 
     assert statements(migrated_sqlite) == statements(fresh)
     with sa.create_engine(migrated_sqlite, poolclass=sa.NullPool).connect() as connection:
@@ -176,6 +177,36 @@ def test_what_the_first_schema_held_is_there_after_the_migration(postgres_url: s
     with engine.connect() as connection:
         hour = connection.execute(sa.text("SELECT n, power_w_avg FROM gpu_sample_1h")).one()
     assert tuple(hour) == (720, 0.1)
+
+
+OLD_JOB = sa.text(
+    "INSERT INTO job (node, argv, cwd, uid, gid, user_name, name, env_ref, asked_gpus, asked_cpus, asked_mem_bytes,"
+    " asked_priority, asked_hold, grace_s, after, requeue, state, version, held, priority, attempt, gpus,"
+    " submitted_at, queued_at, simulated, reported) VALUES ('n1', '[\"train.py\"]', '/', 1001, 100, 'ada', 'train',"
+    " 'e1', 2, 1, 0, 50, false, 30, '[7]', false, 'waiting', 1, false, 50, 0, '[]', 1.5, 1.5, false, '{}')"
+)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_jobs_of_the_second_schema_are_there_after_the_migration(
+    database: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    sqlite = f"sqlite:///{tmp_path}/dcdaemon.db"
+    url = sqlite if database == "sqlite" else request.getfixturevalue("postgres_url")
+    engine = emptied(url)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["url"] = url
+    command.upgrade(config, "0002")
+    with engine.begin() as connection:
+        connection.execute(OLD_JOB)
+    store = open_store(url, "n1")
+    [job] = store.jobs(JobQuery())
+    spec = JobSpec(("train.py",), "/", 1001, 100, "ada", "train", "e1", gpus=2, after=(7,))
+    assert job == Job(job.id, "n1", spec, JobState.WAITING, submitted_at=1.5, queued_at=1.5)
+    [newer] = store.submit([replace(spec, queue="main", array_id=-1, array_index=0)], 2.0, ADA)
+    assert store.jobs(JobQuery(array_id=newer.id)) == [newer]
+    store.close()
 
 
 def test_many_nodes_may_start_on_one_empty_server(postgres_url: str) -> None:

@@ -29,13 +29,15 @@ class EndedJobs:
 
 
 def write_jobs(page: Page, desk: Desk, ended: EndedJobs) -> None:
-    """Add the queue by state, and what has ended so far."""
+    """Add the queue by state, what has ended so far, and how well its run times were predicted."""
     waiting, held, _ = desk.book.counts()
     active = Counter(job.state for job in desk.book.active())
     states = {"waiting": waiting - held, "held": held}
     states |= {state.value: active[state] for state in (JobState.STARTING, JobState.RUNNING, JobState.STOPPING)}
     write(page, "dcd_jobs", ((label("state", state), count) for state, count in states.items()))
     write(page, "dcd_jobs_ended_total", ((label("state", state), count) for state, count in ended.counts.items()))
+    predicted = desk.predictions.accuracy_by_source().items()
+    write(page, "dcd_prediction_typical_ratio", ((label("by", by), one.typical_ratio) for by, one in predicted))
 
 
 def write_daemon(page: Page, desk: Desk, duties: Sequence[DutyReport]) -> None:

@@ -43,11 +43,12 @@ def _facts(gpu: GpuInfo, driver_version: str | None) -> str:
 
 
 def _write_allocation(page: Page, desk: Desk, given: Mapping[int, str]) -> None:
-    holders = desk.book.holders()
+    holders = desk.book.sharers()
     blocked = {slot.index: slot.blocked for slot in desk.book.node.gpus}
     jobs = (
         (labels(gpu=gpu, job_id=job.id, name=job.spec.name, user=job.spec.user), 1)
-        for gpu, job in sorted(holders.items())
+        for gpu in sorted(holders)
+        for job in holders[gpu]
     )
     write(page, "dcd_gpu_allocated", ((of, int(gpu in holders)) for gpu, of in given.items()))
     write(page, "dcd_gpu_blocked", _blocks(given, blocked))

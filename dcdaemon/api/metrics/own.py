@@ -39,6 +39,9 @@ OWN: dict[str, Own] = {
     ),
     "dcd_jobs": Own("gauge", ("state",), "Unfinished jobs by state; held ones are not counted as waiting."),
     "dcd_jobs_ended_total": Own("counter", ("state",), "Jobs that have ended since the daemon started, by how."),
+    "dcd_prediction_typical_ratio": Own(
+        "gauge", ("by",), "Every second of the last predictions of a run time was within this factor of the truth."
+    ),
     "dcd_build_info": Own("gauge", ("version", "python", "node", "engine"), "What runs here; always 1."),
     "dcd_simulated": Own("gauge", (), "1 where the GPUs are simulated."),
     "dcd_ledger_booked_timestamp_seconds": Own("gauge", (), "Up to when energy is in the ledger."),

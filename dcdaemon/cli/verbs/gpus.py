@@ -4,9 +4,9 @@ from typing import Any
 
 import click
 
-from dcdaemon.cli.options import Duration, Verb, daemon, output, verb
+from dcdaemon.cli.options import Duration, Verb, daemon, output, output_or_slurm, verb
 from dcdaemon.cli.show.gpus import gpus_page
-from dcdaemon.cli.show.output import Output, Page, emit
+from dcdaemon.cli.show.output import SLURM, Output, Page, emit
 from dcdaemon.client.http import Client
 
 _USUAL_RELEASE = "10m"
@@ -23,10 +23,16 @@ class _VerbWithParts(Verb, click.Group):
 @verb("gpus", "dcd gpus", "dcd gpus -o wide", "dcd gpus -w", cls=_VerbWithParts)
 @click.option("-w", "--watch", is_flag=True, help="Draw it again every 2 s until Ctrl-C.")
 @daemon
-@output
+@output_or_slurm
 def command(client: Client, out: Output, *, watch: bool) -> None:
     """List the GPUs with their job or foreign processes, load, memory, power, temperature and health."""
     if click.get_current_context().invoked_subcommand is not None:
+        return
+
+    if out.form == SLURM and not watch:
+        from dcdaemon.cli.show.slurm import emit_slurm, sinfo
+
+        emit_slurm(sinfo(client.get("/v1/gpus"), client.get("/v1/queues")), out)
         return
 
     def look() -> Page:

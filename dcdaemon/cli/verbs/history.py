@@ -2,9 +2,9 @@
 
 import click
 
-from dcdaemon.cli.options import Duration, daemon, output, verb
+from dcdaemon.cli.options import Duration, daemon, output_or_slurm, verb
 from dcdaemon.cli.show.jobs import history_page
-from dcdaemon.cli.show.output import Output, emit
+from dcdaemon.cli.show.output import SLURM, Output, emit
 from dcdaemon.client.http import Client
 
 
@@ -28,7 +28,13 @@ from dcdaemon.client.http import Client
     help="At most so many.",
 )
 @daemon
-@output
+@output_or_slurm
 def command(client: Client, out: Output, since: float, user: str | None, limit: int) -> None:
     """List ended jobs: state, wait, run, GPU-hours, load and energy."""
-    emit(history_page(client.get("/v1/history", {"since_s": since, "user": user, "limit": limit})), out)
+    document = client.get("/v1/history", {"since_s": since, "user": user, "limit": limit})
+    if out.form == SLURM:
+        from dcdaemon.cli.show.slurm import emit_slurm, sacct
+
+        emit_slurm(sacct(document), out)
+        return
+    emit(history_page(document), out)

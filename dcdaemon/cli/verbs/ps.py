@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import click
 
-from dcdaemon.cli.options import Duration, daemon, output, selectors, verb
+from dcdaemon.cli.options import Duration, daemon, output_or_slurm, selectors, verb
 from dcdaemon.cli.show.jobs import queue_page
-from dcdaemon.cli.show.output import Output, Page, emit
+from dcdaemon.cli.show.output import SLURM, Output, Page, emit
 from dcdaemon.client.http import Client, Query
 
 
-@verb("ps", "dcd ps", "dcd ps -a --since 1d -s failed -o csv")
+@verb("ps", "dcd ps", "dcd ps -a --since 1d -s failed -o csv", "dcd ps -o slurm")
 @selectors(required=False)
 @click.option("-a", "--all", "every", is_flag=True, help="Jobs that have ended, too.")
 @click.option("-u", "--user", metavar="USER", help="Only this user's jobs.")
@@ -27,7 +27,7 @@ from dcdaemon.client.http import Client, Query
 )
 @click.option("-w", "--watch", is_flag=True, help="Draw it again every 2 s until Ctrl-C.")
 @daemon
-@output
+@output_or_slurm
 def command(  # noqa: PLR0913  each is one option of the command line
     *,
     client: Client,
@@ -44,6 +44,12 @@ def command(  # noqa: PLR0913  each is one option of the command line
     """List jobs: running ones first, then waiting ones in the order in which they are considered."""
     filters = {"sel": list(select), "name": name, "user": user, "state": list(state), "since_s": since}
     query: Query = {**filters, "limit": limit, "all": int(every or since is not None)}
+
+    if out.form == SLURM and not watch:
+        from dcdaemon.cli.show.slurm import emit_slurm, squeue
+
+        emit_slurm(squeue(client.get("/v1/jobs", query)), out)
+        return
 
     def look() -> Page:
         return queue_page(client.get("/v1/jobs", query))

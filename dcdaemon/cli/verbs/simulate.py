@@ -40,6 +40,7 @@ class Asked:
     gpus_per_node: int | None
     policy: str | None
     compare: str | None
+    predict: str
     sigma: float
     seed: int
     picture: Path | None
@@ -63,9 +64,12 @@ class Asked:
 @click.option("--gpus-per-node", type=click.IntRange(1, 1024), metavar="N", help="[default: 8]")
 @click.option("--policy", metavar="NAME", help="Play under this policy only.")
 @click.option("--compare", metavar="A,B", help="Play under each of these.  [default: fifo,easy,default]")
+@click.option("--predict", type=click.Choice(["noise", "history"]), default="noise", show_default=True,
+              help="Estimates: the truth with an error of --sigma, or learned as jobs end, from whose they are.")  # fmt: skip
 @click.option("--sigma", type=click.FloatRange(0, 5), default=0.0, show_default=True, metavar="S",
               help="How wrong estimates are: 0 not at all, 1 like people's.")  # fmt: skip
-@click.option("--seed", type=int, default=1, show_default=True, metavar="N", help="Which errors of that size.")
+@click.option("--seed", type=int, default=1, show_default=True, metavar="N",
+              help="Which errors of that size, or which made-up users.")  # fmt: skip
 @click.option("--picture", type=_FILE, metavar="FILE", help="Draw it, too: FILE.svg or FILE.png.")
 @click.option("--url", metavar="URL", help="History: the daemon.  [env: DCD_URL]")
 @click.option("--token-file", metavar="FILE", help="History: the token that TCP needs.  [env: DCD_TOKEN_FILE]")
@@ -97,13 +101,16 @@ def _study(asked: Asked) -> "Study":
     choices = chosen(_names(asked))
     if math.isnan(asked.sigma):
         raise BadInput("--sigma is not a number", "0 for exact estimates, 1 for those of people")
+    if asked.sigma and asked.predict == "history":
+        raise BadInput("--sigma is the error of estimates, and --predict history makes them", "leave one of them out")
     if asked.picture is not None:
         check(asked.picture)
     if asked.since is not None and not asked.from_history:
         raise BadInput("--since goes with --from-history", "a trace is played from its beginning to its end")
     client = connect(asked.url, asked.token_file) if asked.from_history else None
     cluster = _cluster(asked, client)
-    return prepared(Study(_workloads(asked, client), cluster, choices, asked.sigma, asked.seed))
+    learns = asked.predict == "history"
+    return prepared(Study(_workloads(asked, client), cluster, choices, asked.sigma, asked.seed, learns))
 
 
 def _names(asked: Asked) -> list[str]:

@@ -7,9 +7,9 @@ import click
 
 from dcdaemon.cli.batch import read_batch
 from dcdaemon.cli.options import daemon, output, verb
-from dcdaemon.cli.show.jobs import QUEUE
+from dcdaemon.cli.show.jobs import QUEUE, label
 from dcdaemon.cli.show.output import Output, Page, emit
-from dcdaemon.cli.show.words import count, printable, spans
+from dcdaemon.cli.show.words import count, memory, printable, spans
 from dcdaemon.cli.wish import job_options
 from dcdaemon.client.answer import Document
 from dcdaemon.client.http import Client
@@ -21,12 +21,16 @@ _JOBS_PER_REQUEST = 10_000
     "submit",
     "dcd submit -g 2 -t 4h -- python train.py --lr 3e-4",
     "dcd submit --batch jobs.txt",
+    "dcd submit --array 0-99%5 -g 1 -- ./sweep.sh",
+    "dcd submit --sbatch train.sh",
     context={"allow_interspersed_args": False},
 )
 @click.argument("argv", nargs=-1, metavar="[--] CMD...")
 @job_options
+@click.option("--array", metavar="LIST", help="One job for each index: 0-99, 0-15:4, 1,3,7; %5 = 5 at a time.")
 @click.option("--hold", "held", is_flag=True, help="Do not start it before dcd release.")
 @click.option("--batch", metavar="FILE", help="One job a line (- = stdin): a command line, or a JSON object.")
+@click.option("--sbatch", metavar="FILE", help="A batch script of Slurm (- = stdin); CMD... are its arguments.")
 @click.option("--dry-run", is_flag=True, help="Check everything, queue nothing.")
 @daemon
 @output
@@ -37,7 +41,9 @@ def command(  # noqa: PLR0913  each is one option of the command line
     argv: Sequence[str],
     wish: Mapping[str, Any],
     env: Mapping[str, str],
+    array: str | None,
     batch: str | None,
+    sbatch: str | None,
     held: bool,
     dry_run: bool,
 ) -> None:
@@ -45,20 +51,33 @@ def command(  # noqa: PLR0913  each is one option of the command line
 
     In a pipe only the id is printed.
     """
-    if bool(argv) == (batch is not None):
-        raise click.UsageError("no command is given" if not argv else "a command and --batch exclude each other")
-    common = {**wish, "held": held}
-    jobs = [{**common, "argv": list(argv)}] if batch is None else read_batch(batch, common)
+    _refuse_mixtures(argv, batch, sbatch)
+    common = {**wish, "held": held, **({} if array is None else {"array": array})}
+    if sbatch is not None:
+        # Imported here: only batch scripts pay for it.
+        from dcdaemon.cli.sbatch.submit import read_sbatch
+
+        job, env = read_sbatch(client, sbatch, common, env, argv)
+        jobs = [job]
+    else:
+        jobs = [{**common, "argv": list(argv)}] if batch is None else read_batch(batch, common)
     for start in range(0, len(jobs), _JOBS_PER_REQUEST):
         some = jobs[start : start + _JOBS_PER_REQUEST]
         body = {"jobs": some, "env": env, "dry_run": dry_run, "explain": not out.wants_ids}
         _tell(client.post("/v1/jobs", body), some, out, dry_run=dry_run)
 
 
+def _refuse_mixtures(argv: Sequence[str], batch: str | None, sbatch: str | None) -> None:
+    if batch is not None and (argv or sbatch is not None):
+        raise click.UsageError(f"{'a command' if argv else '--sbatch'} and --batch exclude each other")
+    if not argv and batch is None and sbatch is None:
+        raise click.UsageError("no command is given")
+
+
 def _tell(answer: Document, asked: Sequence[Mapping[str, Any]], out: Output, *, dry_run: bool) -> None:
     queued = answer["jobs"]
     if dry_run:
-        text = f"{count(len(asked), 'job')} would be queued. Nothing was."
+        text = f"{count(answer.get('accepted', len(asked)), 'job')} would be queued. Nothing was."
         emit(Page(answer, queued, text=text), Output("table") if out.form is None else out)
         return
     page = Page(answer, queued, QUEUE, text=_sentence(queued, answer.get("starts") or []))
@@ -66,6 +85,9 @@ def _tell(answer: Document, asked: Sequence[Mapping[str, Any]], out: Output, *, 
 
 
 def _sentence(jobs: Sequence[Document], starts: Sequence[str]) -> str:
+    array_id = jobs[0].get("array_id")
+    if array_id is not None and all(job["array_id"] == array_id for job in jobs):
+        return _array_sentence(jobs, starts)
     if len(jobs) > 1:
         now = sum(start == "now" for start in starts)
         return (
@@ -73,7 +95,24 @@ def _sentence(jobs: Sequence[Document], starts: Sequence[str]) -> str:
             "  See: dcd ps   Cancel: dcd cancel -y " + spans([job["id"] for job in jobs]).replace(" ", "")
         )
     job = jobs[0]
-    gpus = f", {count(job['gpus_asked'], 'GPU')}" if job["gpus_asked"] else ""
+    gpus = f", {_asked(job)}" if job["gpus_asked"] else ""
     start = "Starts now." if starts[:1] == ["now"] else f"Waits: {starts[0]}." if starts else "Waits."
     follow = f"Follow: dcd logs -f {job['id']}   Cancel: dcd cancel {job['id']}"
     return printable(f"Queued job {job['id']} ({job['name']}){gpus}. {start}  {follow}")
+
+
+def _array_sentence(jobs: Sequence[Document], starts: Sequence[str]) -> str:
+    first = jobs[0]
+    array_id = first["array_id"]
+    gpus = f", {_asked(first)} each" if first["gpus_asked"] else ""
+    start = "The first starts now." if starts[:1] == ["now"] else f"Waits: {starts[0]}." if starts else "Waits."
+    span = f"{label(first)} to {label(jobs[-1])}"
+    return printable(
+        f"Queued array {array_id} ({first['name']}), {count(len(jobs), 'job')}, {span}{gpus}."
+        f" {start}  See: dcd ps '{array_id}_*'   Cancel: dcd cancel '{array_id}_*'"
+    )
+
+
+def _asked(job: Document) -> str:
+    share = job.get("gpu_mem_bytes")
+    return f"{memory(share)} of a GPU" if share else count(job["gpus_asked"], "GPU")

@@ -29,6 +29,11 @@ JOB = {
     "exit_code": (int, MAYBE), "signal": (int, MAYBE), "cause": (str, MAYBE), "energy_j": (*NUMBER, MAYBE),
     "gpu_s": (*NUMBER, MAYBE), "gpu_util_ratio": (*NUMBER, MAYBE), "gpu_power_w": (*NUMBER, MAYBE),
     "mem_peak_bytes": (int, MAYBE), "reported": dict, "simulated": bool, "anomalies": list, "reason": (dict, MAYBE),
+    "after_any": list, "after_not_ok": list, "queue": str, "account": str, "begin_at": (str, MAYBE),
+    "array_id": (int, MAYBE), "array_index": (int, MAYBE), "array_limit": (int, MAYBE), "gpu_mem_bytes": (int, MAYBE),
+    "preemptible": bool, "lent": bool, "predicted_s": (*NUMBER, MAYBE), "predicted_by": (str, MAYBE),
+    "forecast_at": (str, MAYBE),
+    "forecast_low_at": (str, MAYBE), "forecast_high_at": (str, MAYBE), "preempted": int, "lost_s": NUMBER,
 }  # fmt: skip
 ANOMALY = {
     "id": int, "rule": str, "severity": str, "subject": str, "message": str, "evidence": dict,
@@ -87,7 +92,12 @@ def test_a_waiting_job_is_all_there_with_nulls_for_what_is_not_known_yet(door, s
         "submitted_at": "2023-11-14T22:13:32.500+00:00", "started_at": None, "ended_at": None, "wait_s": 1.25,
         "run_s": None, "exit_code": None, "signal": None, "cause": None, "energy_j": None, "gpu_s": None,
         "gpu_util_ratio": None, "gpu_power_w": None, "mem_peak_bytes": None, "reported": {}, "simulated": False,
-        "anomalies": [], "reason": {"code": "dependency", "short": "after job 1"},
+        "anomalies": [], "reason": {"code": "dependency", "short": "after job 1", "limit": None}, "after_any": [],
+        "after_not_ok": [],
+        "queue": "main", "account": "", "begin_at": None, "array_id": None, "array_index": None, "array_limit": None,
+        "gpu_mem_bytes": None, "preemptible": False, "lent": False, "predicted_s": 600.0, "predicted_by": "limit",
+        "forecast_at": None,
+        "forecast_low_at": None, "forecast_high_at": None, "preempted": 0, "lost_s": 0.0,
     }  # fmt: skip
 
 
@@ -251,12 +261,17 @@ def test_why_a_job_waits(door, scene):
     scene.run(gpus=3, limit_s=600.0, grace_s=0.0)
     scene.submit(gpus=2)
     answer = door.ada.get("/v1/jobs/2/why")
-    assert answer.keys() == {"schema", "job_id", "state", "code", "sentence", "facts", "unblock", "expected_start_at"}
+    assert answer.keys() == {
+        "schema", "job_id", "state", "code", "sentence", "facts", "unblock", "expected_start_at", "expected_low_at",
+        "expected_high_at",
+    }  # fmt: skip
     assert (answer["job_id"], answer["state"], answer["code"]) == (2, "waiting", "gpus_busy")
     assert answer["sentence"].startswith("Job 2 needs 2 GPUs, 1 is free.")
     assert (answer["facts"]["gpus_needed"], answer["facts"]["gpus_free"]) == (2, 1)
     assert answer["unblock"] == {
         "end_jobs": [1], "skip_jobs": [], "finish_dependencies": [], "release": False, "restore_gpus": [],
+        "end_dependencies": [], "fail_dependencies": [], "begin_at": None, "first": False, "lift_limits": [],
+        "unbook": [],
     }  # fmt: skip
     assert at(answer["expected_start_at"]) == scene.clock.now() + 600.0
 
@@ -314,7 +329,7 @@ def test_gpus_tell_their_values_their_job_and_their_strangers(door, scene):
     used(scene, 1)
     document = door.ada.get("/v1/gpus")
     assert document.keys() == {
-        "schema", "node", "driver_version", "driver_error", "released_until", "simulated", "gpus",
+        "schema", "node", "driver_version", "driver_error", "released_until", "simulated", "gpus", "queues",
     }  # fmt: skip
     assert [(gpu["index"], gpu["state"], gpu["health"]) for gpu in document["gpus"]] == [
         (0, "busy", "ok"), (1, "foreign", "ok"), (2, "drained", "ok"), (3, "unhealthy", "lost"),

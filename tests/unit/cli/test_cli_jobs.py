@@ -90,6 +90,66 @@ def test_submit_sends_what_was_asked_with_directory_and_environment(submits, dcd
     assert body["dry_run"] is False
 
 
+def test_submit_sends_when_and_after_what_a_job_may_start_and_whose_it_is(submits, dcd):
+    said = dcd(
+        "submit", "--after-any", "name:prep", "--after-any", "7", "--after-not-ok", "3-4", "--begin",
+        "2026-12-01T08:00Z", "--array", "0-9%2", "-Q", "urgent", "-A", "vision", "--gpu-mem", "10G", "--", "true",
+    )  # fmt: skip
+    assert said.code == 0
+    [job] = submits.asked[0].body["jobs"]
+    assert (job["after_any"], job["after_not_ok"]) == (["name:prep", "7"], ["3-4"])
+    assert (job["begin_at"], job["array"]) == (1_796_112_000.0, "0-9%2")
+    assert (job["queue"], job["account"], job["gpu_mem_bytes"]) == ("urgent", "vision", 10 * 2**30)
+
+
+def test_what_an_older_daemon_does_not_know_is_sent_only_when_asked_for(submits, dcd):
+    dcd("submit", "--", "true")
+    assert submits.asked[0].body["jobs"][0].keys() == {
+        "argv", "cwd", "name", "gpus", "cpus", "mem_bytes", "limit_s", "grace_s", "priority", "requeue", "after",
+        "log_path", "held",
+    }  # fmt: skip
+
+
+def test_an_empty_array_is_for_the_daemon_to_refuse(submits, dcd):
+    dcd("submit", "--array", "", "--", "true")
+    assert submits.asked[0].body["jobs"][0]["array"] == ""
+
+
+def test_a_begin_that_is_no_time_is_wrong_usage(submits, dcd):
+    said = dcd("submit", "--begin", "tomorrow-ish", "--", "true")
+    assert (said.code, said.out) == (2, "")
+    assert said.err.startswith("error: --begin 'tomorrow-ish' is no time\nhint: write it like +2h")
+    assert submits.asked == []
+
+
+def test_an_array_is_told_in_one_sentence(submits, dcd):
+    def array(_):
+        jobs = [
+            documents.waiting(120 + index, "sweep", "user1", 2, 0.0, "queued")
+            | {"array_id": 120, "array_index": index, "array_limit": 5}
+            for index in range(100)
+        ]
+        return Answer({"schema": 1, "jobs": jobs, "starts": ["now"] * 20}, 201)
+
+    submits.routes["POST /v1/jobs"] = array
+    said = dcd("submit", "-g", "2", "--array", "0-99%5", "-o", "table", "--", "true")
+    assert said.out == (
+        "Queued array 120 (sweep), 100 jobs, 120_0 to 120_99, 2 GPUs each. The first starts now."
+        "  See: dcd ps '120_*'   Cancel: dcd cancel '120_*'\n"
+    )
+
+
+def test_a_share_of_a_gpu_is_told_as_one(submits, dcd):
+    def share(asked):
+        [job] = accept(asked).document["jobs"]
+        return Answer({"schema": 1, "jobs": [{**job, "gpus_asked": 1, "gpu_mem_bytes": 10 * 2**30}], "starts": []}, 201)
+
+    submits.routes["POST /v1/jobs"] = share
+    assert dcd("submit", "--gpu-mem", "10G", "-o", "table", "--", "true").out.startswith(
+        "Queued job 1 (x), 10 GiB of a GPU. Waits."
+    )
+
+
 def test_options_of_the_command_stay_with_the_command(submits, dcd):
     dcd("submit", "-g", "1", "python", "-c", "print(1)", "--json")
     assert submits.asked[0].body["jobs"][0]["argv"] == ["python", "-c", "print(1)", "--json"]
@@ -334,6 +394,40 @@ def test_show_tells_everything_and_hides_control_characters(daemon, dcd, monkeyp
     assert "\x1b" not in out
     for words in ("sh -c 'echo ?[31m hi'", "loss 0.1235", "submit by user1", "anomaly 6: job 42 ended", "0.73 kWh"):
         assert words in out
+
+
+def test_show_tells_what_a_job_waits_for_and_what_was_foretold(daemon, dcd, monkeypatch):
+    monkeypatch.setenv("TZ", "UTC")
+    daemon.routes["GET /v1/jobs/42"] = {
+        **documents.array_task(3), "after": [7], "after_any": [8, 9], "after_not_ok": [10], "queue": "urgent",
+        "account": "vision", "begin_at": "2026-12-01T08:00:00.000+00:00", "gpu_mem_bytes": 10 * 2**30,
+        "predicted_s": 7200.0, "predicted_by": "history", "forecast_at": "2026-12-01T09:00:00.000+00:00",
+        "forecast_low_at": "2026-12-01T08:30:00.000+00:00", "forecast_high_at": "2026-12-01T10:00:00.000+00:00",
+        "preempted": 2, "lost_s": 90.0,
+    }  # fmt: skip
+    out = dcd("show", "42").out
+    assert out.startswith("Job 123 (sweep, 120_3 of array 120): waiting")
+    for line in (
+        "after        7", "after end of 8-9", "after fail of 10", "begin        2026-12-01 08:00:00",
+        "array        at most 5 at a time", "queue        urgent", "account      vision",
+        "asked        10 GiB of a GPU, 1 CPU", "predicted    2h (by history)",
+        "foretold     start 2026-12-01 09:00:00 (between 2026-12-01 08:30:00 and 2026-12-01 10:00:00)",
+        "preempted    2 times, 1m30s of work lost",
+    ):  # fmt: skip
+        assert f"  {line}\n" in out
+
+
+def test_show_leaves_out_what_a_job_does_without(daemon, dcd):
+    daemon.routes["GET /v1/jobs/42"] = documents.ended(42, "x", "succeeded")
+    out = dcd("show", "42").out
+    for word in ("after end of", "begin", "array", "queue", "account", "predicted", "foretold", "preempted"):
+        assert word not in out
+
+
+def test_a_job_of_an_array_is_called_so_when_it_changes(daemon, dcd):
+    daemon.routes["POST /v1/jobs/hold"] = {"schema": 1, "jobs": [documents.array_task(3)], "refused": []}
+    assert dcd("hold", "120_3", "-o", "table").out == "Held job 120_3 (sweep).\n"
+    assert daemon.asked[0].body["select"] == ["120_3"]
 
 
 def test_several_jobs_in_json_are_still_one_document(daemon, dcd):

@@ -14,22 +14,29 @@ import documents
 import pytest
 from terminal import in_terminal
 
+from dcdaemon.cli.show.bookings import bookings_page
 from dcdaemon.cli.show.events import events_page
+from dcdaemon.cli.show.folding import fold
 from dcdaemon.cli.show.gpus import gpus_page
-from dcdaemon.cli.show.jobs import history_page, queue_page
+from dcdaemon.cli.show.jobs import history_page, label, queue_page
 from dcdaemon.cli.show.ledger import anomalies_page, energy_page
 from dcdaemon.cli.show.output import Output, chosen
+from dcdaemon.cli.show.queues import queues_page, shares_page
 from dcdaemon.cli.show.table import render
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 PAGES = {
     "ps": lambda: queue_page(documents.queue()),
     "ps-long": lambda: queue_page(documents.long_queue()),
+    "ps-array": lambda: queue_page(documents.array_queue()),
     "gpus": lambda: gpus_page(documents.gpus()),
     "history": lambda: history_page(documents.history()),
     "energy": lambda: energy_page(documents.energy()),
     "anomalies": lambda: anomalies_page(documents.anomalies()),
     "events": lambda: events_page(documents.events()),
+    "bookings": lambda: bookings_page(documents.bookings()),
+    "queues": lambda: queues_page(documents.queues()),
+    "share": lambda: shares_page(documents.shares()),
 }
 
 
@@ -44,7 +51,7 @@ def golden(name: str, text: str) -> None:
 @pytest.mark.parametrize("name", PAGES)
 def test_tables_look_as_they_should(name, width):
     page = PAGES[name]()
-    rows = [*page.rows, page.last_row] if page.last_row else page.rows
+    rows = [*page.lines, page.last_row] if page.last_row else page.lines
     text = render(chosen(page, Output()), rows, width=width, color=False)
     if width is not None:
         assert max(map(len, text.splitlines())) <= width
@@ -96,3 +103,42 @@ def test_watching_draws_the_table_until_ctrl_c(daemon):
         assert process.wait(10) == 130
     os.close(master)
     assert b"llama-lora" in shown
+
+
+def task(index: int, **changes: object) -> dict:
+    return documents.array_task(index) | changes
+
+
+def ids(*jobs: dict) -> list[str]:
+    return [label(job) for job in fold(jobs)]
+
+
+def test_jobs_of_an_array_that_wait_alike_are_one_line():
+    assert ids(task(3), task(4), task(5)) == ["120_[3-5%5]"]
+    assert ids(task(3)) == ["120_3"]
+    assert ids(task(3, array_limit=None), task(7, array_limit=None)) == ["120_[3,7]"]
+
+
+def test_what_runs_is_held_or_waits_for_something_else_has_a_line_of_its_own():
+    running = task(0, state="running")
+    held, other = task(4, held=True), task(5, reason={"code": "dependency", "short": "after job 7"})
+    assert ids(running, task(1), held, task(2), other, task(3)) == ["120_0", "120_[1-3%5]", "120_4", "120_5"]
+    assert ids(task(1), task(2, array_id=99)) == ["120_1", "99_2"]
+
+
+def test_jobs_that_are_no_array_are_never_folded():
+    jobs = [documents.waiting(number, "x", "user1", 1, 0.0, "queued") for number in (1, 2, 2)]
+    assert fold(jobs) == jobs
+
+
+def test_a_long_list_of_indices_is_cut_between_two_of_them():
+    assert ids(*(task(index, array_limit=None) for index in range(0, 40, 2))) == ["120_[0,2,4,6,8,10,12,14,16,...]"]
+
+
+def test_machines_get_every_job_of_an_array(daemon, dcd):
+    daemon.routes["GET /v1/jobs"] = documents.array_queue()
+    jobs = len(documents.array_queue()["jobs"])
+    assert len(dcd("ps", "-o", "jsonl").out.splitlines()) == jobs
+    assert len(dcd("ps", "-q").out.splitlines()) == jobs
+    assert len(dcd("ps", "-o", "csv").out.splitlines()) == 1 + jobs
+    assert len(dcd("ps").out.splitlines()) == 1 + 4

@@ -135,3 +135,102 @@ def test_after_a_restart_a_waiting_job_goes_on_waiting_for_a_running_one(scene):
     assert reason(scene, second).code is ReasonCode.DEPENDENCY
     scene.advance(10.0)
     assert scene.state(second) is JobState.RUNNING
+
+
+ENDS = {
+    JobState.SUCCEEDED: Play(run_s=5.0),
+    **BAD_ENDS,
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("kind", ["after", "after_any", "after_not_ok"])
+def test_each_kind_of_waiting_wants_its_own_end(scene, kind, end):
+    scene.run(ENDS[end])
+    second = scene.run(**{kind: ("1",)})
+    assert (scene.state(second), reason(scene, second).code) == (JobState.WAITING, ReasonCode.DEPENDENCY)
+    scene.advance(5.0)
+    wanted = {"after": end is JobState.SUCCEEDED, "after_any": True, "after_not_ok": end is not JobState.SUCCEEDED}
+    if wanted[kind]:
+        assert scene.state(second) is JobState.RUNNING
+    else:
+        assert reason(scene, second).code is ReasonCode.DEPENDENCY_FAILED
+
+
+def test_a_cancelled_job_has_ended_without_success(scene):
+    scene.cancel(scene.submit(held=True))
+    assert [scene.run(**{kind: ("1",)}).state for kind in ("after_any", "after_not_ok")] == [JobState.RUNNING] * 2
+
+
+def test_after_a_success_that_was_to_be_a_failure_the_job_says_so(scene):
+    scene.run(Play(run_s=5.0))
+    second = scene.run(after_not_ok=("1",))
+    told = reason(scene, second)
+    assert told.sentence.startswith("Job 2 waits for job 1.")
+    assert (told.unblock.finish_dependencies, told.unblock.fail_dependencies) == ((), (1,))
+    assert told.remedy == "It would start now if job 1 failed."
+    scene.advance(5.0)
+    told = reason(scene, second)
+    assert told.sentence == "Job 2 waits for job 1 to fail, and it succeeded: requeue that one, or cancel this one."
+    assert told.note == "job 1 succeeded"
+
+
+def test_a_job_may_wait_for_jobs_in_every_way_at_once(scene):
+    scene.run(Play(run_s=5.0))
+    scene.run(Play(run_s=10.0, exit_code=1))
+    scene.run(Play(run_s=15.0, exit_code=1))
+    last = scene.run(after=("1",), after_any=("2",), after_not_ok=("3",))
+    told = reason(scene, last)
+    assert (told.facts["waits_for"], told.unblock.end_dependencies) == ([1, 3, 2], (2,))
+    scene.advance(5.0)
+    scene.advance(5.0)
+    assert reason(scene, last).facts["waits_for"] == [3]
+    scene.advance(5.0)
+    assert scene.state(last) is JobState.RUNNING
+
+
+def test_a_job_that_ends_and_runs_again_releases_nobody(scene):
+    """The end and the new place in the queue come in one commit; nothing is decided in between."""
+    first = scene.run(Play(run_s=None), requeue=True)
+    second = scene.run(after_any=("1",))
+    scene.engine.reboot()
+    scene.daemon()
+    scene.cycle()
+    assert (scene.state(first), scene.job(first).attempt) == (JobState.RUNNING, 2)
+    assert (scene.state(second), reason(scene, second).code) == (JobState.WAITING, ReasonCode.DEPENDENCY)
+
+
+def test_a_job_that_runs_again_still_waits_for_what_it_waited_for(scene):
+    """Its end makes the book forget what nobody waits for any more; its return has to remember."""
+    scene.run(Play(run_s=1.0))
+    scene.advance(1.0)
+    second = scene.run(Play(run_s=None), after=("1",), requeue=True)
+    scene.engine.reboot()
+    scene.daemon()
+    scene.cycle()
+    assert (scene.state(second), scene.job(second).attempt) == (JobState.RUNNING, 2)
+
+
+def test_a_job_is_ready_when_the_last_it_waits_for_is_over(scene):
+    """Not when it was submitted: it has waited for room only since then."""
+    scene.run(Play(run_s=50.0), gpus=0)
+    scene.run(gpus=4)
+    third = scene.submit(after=("1",))
+    scene.advance(60.0)
+    ready_at = scene.desk.book.queue.get(third.id).queued_at
+    assert ready_at == scene.job(1).ended_at == third.submitted_at + 50.0
+    scene.daemon()
+    assert scene.desk.book.queue.get(third.id).queued_at == ready_at
+
+
+def test_after_all_of_nothing_is_after_nothing(scene):
+    assert scene.run(after=("all",)).state is JobState.RUNNING
+
+
+def test_the_book_forgets_what_nobody_waits_for_any_more(scene):
+    for _ in range(5):
+        scene.run(Play(run_s=1.0))
+        scene.run(Play(run_s=1.0), after_any=("last",))
+        scene.advance(1.0)
+        scene.advance(1.0)
+    assert (scene.desk.book._known, scene.desk.book._dependents) == ({}, {})

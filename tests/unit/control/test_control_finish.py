@@ -25,7 +25,6 @@ ENDS = [
     (Play(5.0, 0, cause="cancelled"), S.CANCELLED, "cancelled"),
     (Play(5.0, None, 15, "timed_out"), S.TIMED_OUT, "timed out"),
     (Play(5.0, None, 9, "out_of_memory"), S.OUT_OF_MEMORY, "out of memory"),
-    (Play(5.0, None, 15, "preempted"), S.PREEMPTED, "preempted"),
     (Play(5.0, 127, cause="start_failed", error="no such program: trian"), S.FAILED, "no such program: trian"),
     (Play(5.0, None, None, "shim_error", "OSError: disk full"), S.FAILED, "OSError: disk full"),
 ]
@@ -75,6 +74,7 @@ def test_a_job_is_told_what_it_is_and_which_gpus_are_its(scene):
         "DCD_JOB_ID": "2",
         "DCD_JOB_NAME": "vit",
         "DCD_ATTEMPT": "1",
+        "DCD_GRACE_S": "30",
         "DCD_GPUS": "1,2",
         "DCD_GPU_UUIDS": "GPU-0001,GPU-0002",
         "CUDA_VISIBLE_DEVICES": "1,2",

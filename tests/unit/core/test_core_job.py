@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dcdaemon.core.errors import Refused
-from dcdaemon.core.job import ACTIVE, ENDED, MOVES, SLURM_CODES, UNFINISHED, Job, JobSpec, JobState, Usage
+from dcdaemon.core.job import ACTIVE, ENDED, MOVES, SLURM_CODES, UNFINISHED, Job, JobSpec, JobState, Usage, placed
 
 S = JobState
 SPEC = JobSpec(argv=("train.py",), cwd="/", uid=1, gid=1, user="ada", name="train", env_ref="e", gpus=1)
@@ -118,3 +118,19 @@ def test_the_newest_report_comes_first_because_a_table_has_no_room_for_all():
 def test_mean_utilisation_is_over_sampled_time_and_unknown_without_any():
     assert Usage(7, gpu_s=100.0, util_s=20.0, sampled_s=80.0).gpu_util_ratio == 0.25
     assert Usage(7, gpu_s=100.0).gpu_util_ratio is None
+
+
+def test_a_job_is_called_by_its_id_or_by_its_place_in_its_array():
+    assert job(S.WAITING).label == "7"
+    assert replace(job(S.WAITING), spec=replace(SPEC, array_id=5, array_index=3)).label == "5_3"
+
+
+def test_jobs_of_one_request_that_name_each_other_by_place_get_the_ids():
+    spec = replace(SPEC, array_id=-1, array_index=0, after=(4, -2), after_any=(-3,), after_not_ok=(9,))
+    made = placed(spec, [101, 102, 103])
+    assert (made.array_id, made.after, made.after_any, made.after_not_ok) == (101, (4, 102), (103,), (9,))
+
+
+def test_a_job_that_names_no_other_of_its_request_stays_as_it_is():
+    spec = replace(SPEC, after=(4,), array_id=4, array_index=1)
+    assert placed(spec, [101]) is spec

@@ -1,4 +1,4 @@
-"""What a job can tell the daemon that runs it (its progress), and ask about itself (its id and GPUs)."""
+"""What a job can tell the daemon that runs it (progress, checkpoints), and ask about itself (its id and GPUs)."""
 
 import contextlib
 import json
@@ -7,7 +7,7 @@ import os
 import sys
 import time
 
-__all__ = ["gpus", "job_id", "report"]
+__all__ = ["checkpoint_saved", "gpus", "job_id", "report"]
 
 # The daemon skips longer lines, and a short one reaches the file whole in a single write.
 LINE_LIMIT_BYTES = 64 * 1024
@@ -41,6 +41,14 @@ def report(step: int | None = None, **values: float | str) -> None:
         _append(path, line)
     except OSError as error:
         _warn_once(f"report dropped: cannot write {path}: {error.strerror}")
+
+
+def checkpoint_saved(step: int | None = None) -> None:
+    """Tell that the work so far is safe on disk: of two jobs the one that loses less is stopped to make room.
+
+    A no-op outside a job.
+    """
+    report(step, checkpoint_at=time.time())
 
 
 def job_id() -> int | None:

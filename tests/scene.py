@@ -10,9 +10,11 @@ from dcdaemon.control.book import Book
 from dcdaemon.control.desk import Desk, Rules
 from dcdaemon.control.drain import refresh_slots
 from dcdaemon.control.finish import load, reconcile
+from dcdaemon.control.predictions import RECALLED
 from dcdaemon.control.reports import ReportReader
 from dcdaemon.control.start import run_cycle
-from dcdaemon.control.submit import Wish, submit
+from dcdaemon.control.submit import submit
+from dcdaemon.control.wish import Wish
 from dcdaemon.core.errors import StartFailed
 from dcdaemon.core.gpu import GpuInfo, GpuProcess
 from dcdaemon.core.job import ACTIVE, UNFINISHED, Job, JobState
@@ -82,6 +84,8 @@ class Scene:
             reports=ReportReader(self.engine, self.store), wake=self._woken,
         )  # fmt: skip
         self.desk.gpus = self.reading.gpus
+        self.desk.listeners.append(self.desk.predictions.noted)
+        self.desk.predictions.recall(self.store.past_runs(RECALLED))
         self.sample()
         prepare(self.desk)
         load(self.desk)
@@ -164,9 +168,11 @@ def broken_promises(scene: Scene) -> list[str]:
     book, jobs = scene.desk.book, {job.id: job for job in scene.jobs()}
     active = [job for job in jobs.values() if job.state in ACTIVE]
     held = [(job.node, gpu) for job in active for gpu in job.gpus]
+    on_gpu = {slot: [job for job in active if slot[1] in job.gpus] for slot in held}
     waiting = {job.id for job in jobs.values() if job.state is JobState.WAITING}
     promises = {
-        "no GPU belongs to two jobs": len(held) == len(set(held)),
+        "no GPU belongs to two jobs": all(_may_share(jobs) for jobs in on_gpu.values()),
+        "no GPU is shared out beyond its memory": all(_declared(jobs) <= 79 * GIB for jobs in on_gpu.values()),
         "the allocations are the GPUs of the active jobs": set(scene.store._allocation) == set(held),
         "the index holds the waiting jobs": {queued.id for queued in book.queue} == waiting,
         "the book holds the unfinished jobs as they are stored": {job.id: job for job in book.unfinished()}
@@ -176,3 +182,11 @@ def broken_promises(scene: Scene) -> list[str]:
         "what has processes is active": {job_id for job_id, _ in scene.engine.living()} <= {job.id for job in active},
     }
     return [promise for promise, kept in promises.items() if not kept]
+
+
+def _may_share(jobs: list[Job]) -> bool:
+    return len(jobs) == 1 or all(job.spec.gpu_mem_bytes is not None for job in jobs)
+
+
+def _declared(jobs: list[Job]) -> int:
+    return sum(job.spec.gpu_mem_bytes or 0 for job in jobs)

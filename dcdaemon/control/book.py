@@ -6,8 +6,8 @@ from collections import OrderedDict
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from dcdaemon.control.fair_use import FairUse
 from dcdaemon.control.limits import Limits
-from dcdaemon.control.shares import Shares
 from dcdaemon.control.waiting import Begins, Waits
 from dcdaemon.core.booking import Booking, next_change
 from dcdaemon.core.job import ACTIVE, UNFINISHED, Fate, Job, JobState
@@ -48,7 +48,7 @@ class Book:
         self.lock = threading.RLock()
         self.sharing = sharing or Sharing()
         self.queue = QueueIndex(by_owner=self.sharing.by_owner)
-        self.shares = Shares(self.sharing)
+        self.fair_use = FairUse(self.sharing)
         self._node = node
         self._jobs: dict[int, Job] = {}
         self._active: dict[int, Job] = {}  # looked at all the time, and few among thousands
@@ -74,7 +74,7 @@ class Book:
                 return
             self._note_holds(known, job)
             self._limits.note(known, job)
-            self.shares.note(known, job, self._node)
+            self.fair_use.note(known, job, self._node)
             if job.state in ACTIVE:
                 self._active[job.id] = job
             else:
@@ -201,7 +201,7 @@ class Book:
     def shares_used(self, now: float, ahead_s: float = 0.0) -> dict[Payer, float]:
         """Return the decayed GPU seconds of each account and user; what runs counts up to now and so much ahead."""
         with self.lock:
-            return self.shares.used(self.active(), self._node, now, ahead_s)
+            return self.fair_use.used(self.active(), self._node, now, ahead_s)
 
     def holds(self, since: float, now: float, since_of: Mapping[int, float] | None = None) -> list[Hold]:
         """Return who used which GPU after `since`, or after its own time where one is given; forget older ones."""

@@ -9,8 +9,10 @@ from dcdaemon.core.errors import Refused
 from dcdaemon.core.job import Job, JobState
 from dcdaemon.core.reasons import Reason, ReasonCode
 from dcdaemon.core.view import ClusterView
+from dcdaemon.scheduler.caps import Tally
 from dcdaemon.scheduler.explain import explain, explain_all
 from dcdaemon.scheduler.notes import short
+from dcdaemon.scheduler.order import Ranking
 from dcdaemon.scheduler.queue import QueueIndex
 
 NOW = "now"
@@ -39,6 +41,15 @@ def reasons(desk: Desk, job_ids: Collection[int]) -> dict[int, tuple[Reason, str
     view, queue = _looked_at(desk, now)
     found = explain_all(view, queue, desk.policy, now, only=frozenset(job_ids))
     return {reason.job_id: (reason, short(reason)) for reason in found}
+
+
+def places(desk: Desk) -> dict[int, int]:
+    """Return the place of each waiting job in the order in which the next plan considers them, from 0."""
+    now = desk.clock.now()
+    with desk.book.lock:
+        view = replace(desk.book.view(), standing=standing(desk, now))
+        ordered = desk.book.queue.ordered(Ranking(desk.policy, now, view.standing, Tally.of(view)))
+    return {queued.id: place for place, queued in enumerate(ordered)}
 
 
 def _looked_at(desk: Desk, now: float) -> tuple[ClusterView, QueueIndex]:

@@ -30,8 +30,9 @@ class Reservation:
     """What is kept for a job that has to wait: node, the GPUs it counts on, and when they are free at the latest.
 
     `also` names the further nodes of a gang; `at` is when the last of its nodes is free if every job runs to its
-    limit, None when one has none; `expected_at` is when predictions say so, where that is earlier. A promised one
-    stays on its GPUs from plan to plan, and only a job whose limit ends in time may use them before.
+    limit, None when one has none; `expected_at` is when predictions say so, where that is earlier. A sticky one
+    stays on its GPUs from plan to plan. A promised one is sticky, and onto its GPUs no job is let by a guess: only one
+    whose limit ends in time.
     """
 
     job_id: int
@@ -41,11 +42,20 @@ class Reservation:
     also: tuple[Part, ...] = ()
     expected_at: float | None = None
     promised: bool = False
+    sticky: bool = False
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """All its nodes."""
         return (Part(self.node, self.gpus), *self.also)
+
+
+@dataclass(frozen=True, slots=True)
+class Preemption:
+    """Stop all these running jobs, so that this waiting one can start; none of them alone would do."""
+
+    job_id: int
+    victims: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,5 +73,10 @@ class Plan:
 
     @property
     def promises(self) -> tuple[Reservation, ...]:
-        """The reservations that the next plan has to keep."""
+        """The reservations that nobody passes by a guess."""
         return tuple(kept for kept in self.reservations if kept.promised)
+
+    @property
+    def sticky(self) -> tuple[Reservation, ...]:
+        """The reservations that the next plan has to keep."""
+        return tuple(kept for kept in self.reservations if kept.sticky)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from dcdaemon.core.booking import Booking
 from dcdaemon.core.plan import Reservation
 
 #: What a job counts against: the kind of limit and whose it is, as ("user", "ada") or ("array", "120").
@@ -20,12 +21,19 @@ class GpuBlock(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GpuSlot:
-    """One GPU as the scheduler sees it; `blocked` is None when it may be given to a job."""
+    """One GPU as the scheduler sees it; `blocked` is None when it may be given to a job.
+
+    `neighbourhood` is where it sits, from wide to narrow: GPUs that begin alike reach each other faster. The higher the
+    `penalty`, the later it is given away. `mem_used_bytes` is what all processes hold on it by the newest sample.
+    """
 
     index: int
     mem_total_bytes: int | None = None
     blocked: GpuBlock | None = None
     blocked_detail: str = ""
+    neighbourhood: tuple[int, ...] = ()
+    penalty: int = 0
+    mem_used_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,7 @@ class RunningJob:
     ends_at: float | None
     started_at: float | None = None
     predicted_s: float | None = None
+    expected_s: float | None = None
     gpu_mem_bytes: int | None = None
     user: str = ""
     account: str = ""
@@ -60,6 +69,10 @@ class RunningJob:
     priority: int = 50
     caps: tuple[CapKey, ...] = ()
     preemptible: bool = False
+    #: When its work was last safe on disk, epoch seconds; None when it never told.
+    checkpoint_at: float | None = None
+    #: Asked to end, and about to give its GPUs back.
+    stopping: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +80,10 @@ class QueuedJob:
     """A waiting job as the scheduler sees it; `sequence` breaks ties first in, first out.
 
     `limit_s` is the longest it can hold its place: the limit that was asked for and `grace_s`. `predicted_s` is
-    what it is expected to run, None when nobody knows; `queued_at` is when it became ready, epoch seconds.
+    what it is thought to run, None when nobody knows, and `expected_s` what such jobs ran in the mean; `queued_at` is when it became ready, epoch seconds.
     `gpu_mem_bytes` asks for that much of one GPU's memory instead of whole GPUs. `caps` are the limits that it
-    counts against while it runs.
+    counts against while it runs. Of the jobs it waits for, any end of those in `waits_any` will do, and those in
+    `waits_not_ok` must not succeed.
     """
 
     id: int
@@ -86,23 +100,26 @@ class QueuedJob:
     queued_at: float = 0.0
     begin_at: float | None = None
     predicted_s: float | None = None
+    expected_s: float | None = None
     gpu_mem_bytes: int | None = None
     user: str = ""
     account: str = ""
     queue: str = ""
     caps: tuple[CapKey, ...] = ()
     preemptible: bool = False
+    waits_any: tuple[int, ...] = ()
+    waits_not_ok: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What the past says to a decision.
 
-    `promises` are those of the plan before. `fifo_wait_s` is the longest wait that first in, first out would have
+    `kept` are the sticky reservations of the plan before. `fifo_wait_s` is the longest wait that first in, first out would have
     made of the jobs so far, None while unknown. `shares_used` is what each account and user had of its fair share.
     """
 
-    promises: tuple[Reservation, ...] = ()
+    kept: tuple[Reservation, ...] = ()
     fifo_wait_s: float | None = None
     shares_used: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
@@ -112,10 +129,11 @@ class ClusterView:
     """Nodes and what runs on them at one instant, and what an earlier moment left behind.
 
     `caps` are the most that may run under each limit, in GPUs; of the kind "array" in jobs. `standing` is what was
-    promised and what people have had to wait for before.
+    promised and what people have had to wait for before. `bookings` are GPUs set aside for some users, for a time.
     """
 
     nodes: tuple[NodeView, ...]
     running: tuple[RunningJob, ...] = field(default=())
     caps: Mapping[CapKey, int] = field(default_factory=dict)
     standing: Standing = field(default_factory=Standing)
+    bookings: tuple[Booking, ...] = ()

@@ -15,6 +15,7 @@ from dcdaemon.api.metrics.server import MetricsServer
 from dcdaemon.api.server import ApiServer, tcp_socket, unix_socket
 from dcdaemon.config.load import Loaded
 from dcdaemon.config.model import Config
+from dcdaemon.control import remember
 from dcdaemon.control.board import Board, DaemonFacts
 from dcdaemon.control.book import Book
 from dcdaemon.control.daily import daily_report
@@ -22,6 +23,7 @@ from dcdaemon.control.desk import Desk, Rules
 from dcdaemon.control.event_book import EventBook
 from dcdaemon.control.finish import load
 from dcdaemon.control.newest import Newest
+from dcdaemon.control.predictions import RECALLED
 from dcdaemon.control.reports import ReportReader
 from dcdaemon.core.collector import CollectorReport
 from dcdaemon.core.errors import BadConfig, DcdError, StoreUnavailable
@@ -41,13 +43,15 @@ from dcdaemon.daemon.duties.watch import WatchDuty
 from dcdaemon.daemon.duties.watchdog import WatchdogDuty
 from dcdaemon.daemon.lifecycle import Stop
 from dcdaemon.daemon.loads import JobLoads
+from dcdaemon.daemon.sharing import make_sharing
 from dcdaemon.daemon.state_lock import lock_state_dir
 from dcdaemon.daemon.ticker import Ticker
 from dcdaemon.daemon.timers import Calendar, CalendarJob
 from dcdaemon.daemon.tokens import ensure_token
 from dcdaemon.engines.local import LocalEngine
 from dcdaemon.runner.envs import EnvFiles
-from dcdaemon.scheduler.policy import Policy
+from dcdaemon.scheduler.policy import Order, Policy
+from dcdaemon.scheduler.queues import Sharing
 from dcdaemon.telemetry.collecting import Collector
 from dcdaemon.telemetry.host import LinuxHost
 from dcdaemon.telemetry.no_gpus import NoGpus
@@ -78,12 +82,13 @@ class Daemon:
         self.engine = LocalEngine(state_dir, self.conductor.ended)
         self.envs = EnvFiles(state_dir / "env")
         facts = make_facts(loaded, clock, simulated=gpus_simulated > 0)
-        book = Book(NodeView(config.node.name, *capacity(config)))
+        sharing = make_sharing(config)
+        book = Book(NodeView(config.node.name, *capacity(config)), sharing)
         self.desk = Desk(
             node=config.node.name, store=self.store, engine=self.engine, envs=self.envs, book=book,
             board=Board(facts, foreign_ok=frozenset(config.gpus.foreign_ok), newest=make_newest(config), events=events),
             clock=clock,
-            policy=Policy(backfill=config.scheduler.backfill, default_limit_s=config.scheduler.default_limit_s),
+            policy=make_policy(config, sharing),
             rules=make_rules(config),
             reports=ReportReader(self.engine, self.store), wake=self.conductor.wake,
         )  # fmt: skip
@@ -105,7 +110,7 @@ class Daemon:
         watch = WatchDuty(desk, gpus, thresholds(config), look_every_s, expected_driver=expected)
         alive: Callable[[], bool] = lambda: self.api is not None and self.api.alive  # noqa: E731  one expression
         watchdog = WatchdogDuty(desk, self.ticker, self.conductor, alive)
-        desk.listeners += [self.changes, gpus.noted, watch.noted]
+        desk.listeners += [self.changes, gpus.noted, watch.noted, desk.predictions.noted]
         self.gpus, self.watch = gpus, watch
         storing = StoringDuty(desk, gpus.book_due, SWEEP_S)
         for duty in (gpus, HostDuty(desk, self.host, SWEEP_S), storing, ReportDuty(desk), watch, watchdog):
@@ -119,9 +124,13 @@ class Daemon:
         self.engine.open()
         self.source.start()
         self.source.wait_known(_KNOWN_WITHIN_S)
+        self.desk.book.fair_use.recall(self.store, self.desk.clock.now())
         # First the queue, then the first reading: what the GPUs used while no daemon looked belongs to known jobs.
+        # What ended while no daemon looked is learned from when the queue is loaded, and not a second time.
+        self.desk.predictions.recall(self.store.past_runs(RECALLED))
         load(self.desk)
         self.gpus.tick()
+        remember.begin(self.desk)
         self.conductor.start(self.desk)
         self.ticker.start()
         self.calendar.start()
@@ -197,11 +206,20 @@ def make_switches(config: Config, tell: Tell) -> Collector | None:
     """Return the collector of switches, None where no device is configured."""
     if not config.snmp.devices:
         return None
-    from dcdaemon.telemetry.snmp import Device, Switches  # noqa: PLC0415
+    from dcdaemon.telemetry.snmp import Switches  # noqa: PLC0415
+    from dcdaemon.telemetry.snmp_access import Access, Device  # noqa: PLC0415
+    from dcdaemon.telemetry.snmp_keys import User  # noqa: PLC0415
 
     community = config.snmp.community_file
+    users = {
+        name: User(
+            user.user or name, user.authentication, user.privacy,
+            Path(user.authentication_file), Path(user.privacy_file),
+        )
+        for name, user in config.snmp_users.items()
+    }  # fmt: skip
     devices = [Device(*device) for device in config.snmp.devices]
-    return Switches(devices, Path(community) if community else None, config.snmp.interval_s, tell)
+    return Switches(devices, Access(Path(community) if community else None, users), config.snmp.interval_s, tell)
 
 
 def make_object_store(config: Config, tell: Tell) -> Collector | None:
@@ -233,6 +251,16 @@ def make_newest(config: Config) -> Newest:
     kinds = {GpuSample.KIND: every_s, MigSample.KIND: every_s}
     kinds[ObjectStoreSample.KIND] = config.object_store.interval_s
     return Newest(kinds | {SwitchSample.KIND: asked_s, SwitchPortSample.KIND: asked_s})
+
+
+def make_policy(config: Config, sharing: Sharing) -> Policy:
+    """Return how the queues are served."""
+    chosen = config.scheduler
+    return Policy(
+        order=Order(chosen.order), patience=chosen.patience, backfill=chosen.backfill,
+        default_limit_s=chosen.default_limit_s, queues=sharing.rules, weights=sharing.weights,
+        share_holdoff_s=chosen.share_holdoff_s,
+    )  # fmt: skip
 
 
 def make_rules(config: Config) -> Rules:

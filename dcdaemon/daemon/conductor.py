@@ -14,6 +14,8 @@ from dcdaemon.core.job import JobState
 log = logging.getLogger(__name__)
 #: While a job's processes outlive their shim, or the database is in trouble, things are looked at again this often.
 _LOOK_AGAIN_S = 1.0
+#: While a job waits for its begin time, or a booking for its window: the clock may be set meanwhile.
+_LONGEST_NAP_S = 60.0
 _LONGEST_CYCLE_S = 120.0
 
 
@@ -64,12 +66,30 @@ class Conductor:
     def _loop(self) -> None:
         try:
             while not self._stop:
-                self._wake.wait(_LOOK_AGAIN_S if self._again or self.trouble else None)
+                self._wake.wait(self._nap_s())
                 self._wake.clear()
                 if not self._stop:
                     self._cycle()
         except BaseException as error:  # noqa: BLE001  no loop dies quietly
             self._on_failure("conductor", error)
+
+    def _nap_s(self) -> float | None:
+        """Return how long nothing has to be done unless somebody wakes us; None for as long as it takes."""
+        if self._again or self.trouble:
+            return _LOOK_AGAIN_S
+        desk = self._desk
+        if desk is None:
+            return None
+        # A job may be preempted from a certain age on, and nothing tells when that is reached.
+        naps_s = [_LONGEST_NAP_S / 2] if desk.book.sharing.preempts and len(desk.book.queue) else []
+        now = desk.clock.now()
+        due_at = desk.book.next_due(now)
+        if due_at is not None:
+            naps_s += [max(due_at - now, 0.0), _LONGEST_NAP_S]
+        settled_at = desk.book.next_settled(now, desk.policy.share_holdoff_s)
+        if settled_at is not None:
+            naps_s.append(max(settled_at - now, 0.0))
+        return min(naps_s, default=None)
 
     def _cycle(self) -> None:
         desk = self._desk

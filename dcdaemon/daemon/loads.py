@@ -20,10 +20,14 @@ class JobLoads:
         """Return the load of each held GPU since the last call."""
         jobs = [job for job in self._book.active() if job.gpus]
         loads = self._meter.load_of_jobs({job.id: self._engine.pids(job) for job in jobs})
-        return {
-            gpu: GpuLoad(
-                loads[job.id].cpu_share / len(job.gpus), loads[job.id].rss_bytes // len(job.gpus), loads[job.id].pids
-            )
-            for job in jobs
-            for gpu in job.gpus
-        }
+        on_gpu: dict[int, GpuLoad] = {}
+        for job in jobs:
+            load, count = loads[job.id], len(job.gpus)
+            for gpu in job.gpus:
+                before = on_gpu.get(gpu, GpuLoad())
+                on_gpu[gpu] = GpuLoad(
+                    before.cpu_share + load.cpu_share / count,
+                    before.rss_bytes + load.rss_bytes // count,
+                    before.pids + load.pids,
+                )
+        return on_gpu

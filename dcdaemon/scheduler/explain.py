@@ -1,22 +1,26 @@
-"""Why a job waits: the facts, taken from the same plan and the same fit that decide."""
+"""Why a job waits: the facts, taken from the same pass and the same fit that decide."""
 
 import math
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from dataclasses import replace
+from heapq import nsmallest
 
 from dcdaemon.core.errors import NotFound
-from dcdaemon.core.plan import Plan
 from dcdaemon.core.reasons import BlockedGpu, Facts, Reason, ReasonCode
-from dcdaemon.core.view import ClusterView, NodeView, QueuedJob
-from dcdaemon.scheduler.capacity import blocked_of, check_fits, shortfall
+from dcdaemon.core.view import ClusterView, QueuedJob
+from dcdaemon.scheduler.ahead import Key, Line
+from dcdaemon.scheduler.booked import booked_gpus
+from dcdaemon.scheduler.caps import COUNTS_JOBS, Cap, Over
 from dcdaemon.scheduler.cycle import plan
 from dcdaemon.scheduler.forecast import forecast
-from dcdaemon.scheduler.order import Ranking
+from dcdaemon.scheduler.nearest import Nearest
+from dcdaemon.scheduler.picture import Picture
 from dcdaemon.scheduler.policy import Policy
 from dcdaemon.scheduler.queue import QueueIndex, is_ready
 from dcdaemon.scheduler.sentences import worded
-from dcdaemon.scheduler.shape import NOTHING, Shape
-from dcdaemon.scheduler.space import NodeSpace, spaces_of
+from dcdaemon.scheduler.shape import Shape
+from dcdaemon.scheduler.share_words import share_facts
+from dcdaemon.scheduler.space import NodeSpace
+from dcdaemon.scheduler.turn import with_turn
 from dcdaemon.scheduler.unblock import find_unblock
 
 #: A shorter limit is no advice to give.
@@ -25,37 +29,33 @@ _NO_FORECAST = frozenset({
     ReasonCode.STARTS_NOW, ReasonCode.HELD, ReasonCode.DEPENDENCY_FAILED, ReasonCode.NEVER_FITS,
     ReasonCode.DRAINED, ReasonCode.HEALTH, ReasonCode.FOREIGN,
 })  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class _Picture:
-    """One decision and what it was made from; `nodes` is the space before anything of the plan started."""
-
-    view: ClusterView
-    queue: QueueIndex
-    policy: Policy
-    now: float
-    nodes: list[NodeSpace]
-    plan: Plan
-    starting: frozenset[int]
-    rank: dict[int, int]
-    nearest: dict[tuple[int, int, int], NodeSpace] = field(default_factory=dict)
+_CODE_OF_LIMIT = {
+    Cap.USER: ReasonCode.QUOTA, Cap.ACCOUNT: ReasonCode.QUOTA, Cap.QUOTA: ReasonCode.QUOTA,
+    Cap.ARRAY: ReasonCode.ARRAY_LIMIT,
+}  # fmt: skip
 
 
 def explain(view: ClusterView, queue: QueueIndex, policy: Policy, now: float, job_id: int) -> Reason:
-    """Return why this job waits, what would start it and when it starts at the latest; raises NotFound."""
+    """Return why this job waits, what would start it and when it is expected to start; raises NotFound."""
     job = queue.get(job_id)
     if job is None:
         raise NotFound(f"job {job_id} is not waiting", f"dcd show {job_id} tells where it stands")
-    picture = _picture(view, queue, policy, now)
+    picture = Picture(view, queue, policy, now)
     reason = _reason(picture, job)
-    if reason.code is ReasonCode.NEVER_FITS:
-        return reason
+    if reason.code in {ReasonCode.NEVER_FITS, ReasonCode.STARTS_NOW}:
+        return worded(reason)
+    line = Line.of(view, queue, policy, now)
+    ahead = line.ready_before(job_id)
+    if is_ready(job):
+        reason.facts["ahead"], reason.facts["ahead_by"] = len(ahead), line.why_ahead(job_id)
     if reason.code not in _NO_FORECAST:
-        reason = _with_forecast(picture, reason)
+        reason = _with_forecast(picture, line, reason)
     if reason.code is ReasonCode.PRIORITY:
-        _add_limit_to_start(picture, job, reason.facts)
-    return worded(replace(reason, unblock=find_unblock(view, queue, policy, now, job)))
+        _add_limit_to_start(picture, job, reason.facts, reason.facts.get("head_starts_in_s"))
+    if reason.code is ReasonCode.BOOKED:
+        opens_in_s = min(one["opens_in_s"] for one in reason.facts["booked"])
+        _add_limit_to_start(picture, job, reason.facts, opens_in_s)
+    return worded(replace(reason, unblock=find_unblock(view, queue, policy, now, job, ahead)))
 
 
 def explain_all(
@@ -70,132 +70,104 @@ def explain_all(
 
     The first `limit` of them, or `only` those named: a listing pays for what it shows.
     """
-    picture = _picture(view, queue, policy, now)
-    jobs = (job for job in queue.ordered(Ranking(policy, now, view.standing)) if only is None or job.id in only)
-    return [worded(_reason(picture, job)) for job in islice(jobs, limit)]
+    picture = Picture(view, queue, policy, now)
+    jobs = [job for job in queue if only is None or job.id in only]
+    placed = nsmallest(len(jobs) if limit is None else limit, jobs, key=lambda job: Key.of(job, picture.ranking))
+    return [worded(_reason(picture, job)) for job in placed]
 
 
-def _picture(view: ClusterView, queue: QueueIndex, policy: Policy, now: float) -> _Picture:
-    ready = [job for job in queue.ordered(Ranking(policy, now, view.standing)) if is_ready(job)]
-    rank = {job.id: place for place, job in enumerate(ready)}
-    decided = plan(view, queue, policy, now)
-    starting = frozenset(start.job_id for start in decided.starts)
-    return _Picture(view, queue, policy, now, spaces_of(view), decided, starting, rank)
+def _reason(picture: Picture, job: QueuedJob) -> Reason:
+    own = picture.never_fits(job) or _own_reason(job, picture.now)
+    if own is not None:
+        return own
+    if job.id in picture.starts:
+        return Reason(job.id, ReasonCode.STARTS_NOW, expected_start_at=picture.now)
+    over = picture.refusing(job)
+    if over is not None:
+        return _limit_reason(picture, job, over)
+    near = picture.nearest(job)
+    return _blocked_reason(picture, job) if near is None else _waiting_reason(picture, job, near)
 
 
-def _reason(picture: _Picture, job: QueuedJob) -> Reason:
-    never = check_fits(job, picture.view.nodes, job.id)
-    if never is not None:
-        return never
+def _own_reason(job: QueuedJob, now: float) -> Reason | None:
+    """Return the reason of a job that would wait on empty nodes, too."""
     if job.held:
         return Reason(job.id, ReasonCode.HELD)
     if job.failed_dependency is not None:
-        return Reason(job.id, ReasonCode.DEPENDENCY_FAILED, Facts(failed_dependency=job.failed_dependency))
+        failed, unwanted = job.failed_dependency, job.failed_dependency in job.waits_not_ok
+        facts = Facts(failed_dependency=failed, unwanted_success=unwanted)
+        return Reason(job.id, ReasonCode.DEPENDENCY_FAILED, facts)
     if job.waits_for:
         return Reason(job.id, ReasonCode.DEPENDENCY, Facts(waits_for=list(job.waits_for)))
-    if job.id in picture.starting:
-        return Reason(job.id, ReasonCode.STARTS_NOW, expected_start_at=picture.now)
-    return _blocked_reason(picture, job) or _waiting_reason(picture, job)
+    if job.begin_at is not None:
+        return Reason(job.id, ReasonCode.BEGIN_TIME, Facts(begins_in_s=max(job.begin_at - now, 0.0)))
+    return None
 
 
-def _blocked_reason(picture: _Picture, job: QueuedJob) -> Reason | None:
-    """Return the reason of a job for which too many GPUs take no work, None for the others."""
-    shape = Shape.of(job)
-    if any(node.can_hold(shape) for node in picture.nodes):
-        return None
-    pairs = zip(picture.view.nodes, picture.nodes, strict=True)
-    large = [pair for pair in pairs if shortfall(shape, pair[0]) == NOTHING]
-    node, space = max(large, key=lambda pair: len(pair[1].usable))
-    blocked = _blocked(node)
-    facts = _numbers(picture, shape, space) | Facts(blocked=blocked)
+def _limit_reason(picture: Picture, job: QueuedJob, over: Over) -> Reason:
+    """Return the reason of a job that would be too much for one of the limits it counts against."""
+    kind, _ = over.key
+    facts = Facts(
+        limit=list(over.key), limit_used=over.used, limit_most=over.most, limit_more=picture.tally.more(over.key, job),
+        limit_counts_jobs=kind in COUNTS_JOBS, limit_kept=picture.made.ranking.tally.is_kept(over.key),
+        gpus_needed=job.gpus, nodes=len(picture.nodes),
+    )  # fmt: skip
+    return Reason(job.id, _CODE_OF_LIMIT.get(Cap(kind), ReasonCode.QUEUE_LIMIT), facts)
+
+
+def _blocked_reason(picture: Picture, job: QueuedJob) -> Reason:
+    """Return the reason of a job for which too many GPUs take no work."""
+    near = picture.nearest_if_open(job)
+    blocked = [gpu for space in near.spaces for gpu in _blocked(picture, job, space)]
+    facts = near.facts(Shape.of(job), len(picture.nodes)) | Facts(blocked=blocked)
     return Reason(job.id, ReasonCode(blocked[0]["block"]), facts)
 
 
-def _waiting_reason(picture: _Picture, job: QueuedJob) -> Reason:
+def _waiting_reason(picture: Picture, job: QueuedJob, near: Nearest) -> Reason:
     """Return the reason of a job that waits for room or for its turn."""
-    shape = Shape.of(job)
-    space = _nearest(picture, shape)
-    facts = _numbers(picture, shape, space)
-    facts["ahead"] = picture.rank[job.id]
-    facts["endless"] = sorted(hold.job_id for hold in space.holds if hold.ends_at == math.inf)
-    blocked = _blocked(picture.view.nodes[space.position])
+    facts = near.facts(Shape.of(job), len(picture.nodes)) | share_facts(
+        Shape.of(job), near.spaces[-1], picture.now, picture.policy.share_holdoff_s
+    )
+    holds = (hold for space in near.spaces for hold in space.holds)
+    facts["endless"] = sorted({hold.job_id for hold in holds if hold.expected_end(picture.now) == math.inf})
+    blocked = [gpu for space in near.spaces for gpu in _blocked(picture, job, space)]
     if blocked:
         facts["blocked"] = blocked
-    code = _lacking_code(space, shape)
-    return _with_head(picture, job, Reason(job.id, code, facts))
+    booked = booked_gpus(near, picture.now) if near.code is ReasonCode.GPUS_BUSY else []
+    if booked:
+        facts["booked"] = booked
+    return with_turn(picture, job, Reason(job.id, ReasonCode.BOOKED if booked else near.code, facts))
 
 
-def _nearest(picture: _Picture, shape: Shape) -> NodeSpace:
-    """Return the node that lacks least, of those that could hold the shape; found once a demand."""
-    if shape.demand not in picture.nearest:
-        holding = (node for node in picture.nodes if node.can_hold(shape))
-        nearest = min(holding, key=lambda node: (node.lacking(shape), node.position))
-        picture.nearest[shape.demand] = nearest
-    return picture.nearest[shape.demand]
-
-
-def _with_head(picture: _Picture, job: QueuedJob, reason: Reason) -> Reason:
-    """Add who is ahead: the head of the queue, or for the head itself those that start in this very pass."""
-    facts, reservation = reason.facts, picture.plan.reservation
-    if reservation is None:
-        return reason
-    if reservation.job_id == job.id:
-        if reason.code is ReasonCode.PRIORITY:
-            facts["starting"] = [start.job_id for start in picture.plan.starts if not start.backfilled]
-        if reservation.at is not None:
-            facts["starts_in_s"] = reservation.at - picture.now
-        return replace(reason, expected_start_at=reservation.at)
-    head = picture.queue.get(reservation.job_id)
-    if head is not None:
-        facts["head_job"], facts["head_priority"] = head.id, head.priority
-        facts["head_gpus_needed"], facts["head_cpus_needed"] = head.gpus, head.cpus
-        facts["head_starts_in_s"] = None if reservation.at is None else reservation.at - picture.now
-    return reason
-
-
-def _lacking_code(space: NodeSpace, shape: Shape) -> ReasonCode:
-    lacking = space.lacking(shape)
-    if lacking == NOTHING:
-        return ReasonCode.PRIORITY
-    if lacking.gpus:
-        return ReasonCode.GPUS_BUSY
-    return ReasonCode.CPUS_BUSY if lacking.cpus else ReasonCode.MEMORY_BUSY
-
-
-def _numbers(picture: _Picture, shape: Shape, space: NodeSpace) -> Facts:
-    return Facts(
-        gpus_needed=shape.gpus, gpus_free=len(space.free),
-        cpus_needed=shape.cpus, cpus_free=space.cpus,
-        mem_needed_bytes=shape.mem_bytes, mem_free_bytes=space.mem_bytes,
-        node=space.name, nodes=len(picture.nodes),
-    )  # fmt: skip
-
-
-def _blocked(node: NodeView) -> list[BlockedGpu]:
+def _blocked(picture: Picture, job: QueuedJob, space: NodeSpace) -> list[BlockedGpu]:
+    slots = picture.blocked(job, space)
     return [
-        BlockedGpu(node=node.name, gpu=gpu.index, block=str(gpu.blocked), detail=gpu.blocked_detail)
-        for gpu in blocked_of(node)
+        BlockedGpu(node=space.name, gpu=slot.index, block=str(slot.blocked), detail=slot.blocked_detail)
+        for slot in slots
     ]
 
 
-def _with_forecast(picture: _Picture, reason: Reason) -> Reason:
-    foretold = forecast(picture.view, picture.queue, picture.policy, picture.now, reason.job_id)
+def _with_forecast(picture: Picture, line: Line, reason: Reason) -> Reason:
+    facts, foretold = reason.facts, forecast(picture.view, line, picture.policy, picture.now, reason.job_id)
     if foretold is None:
-        # The head's reservation stands, even where its end is too far away to be played through.
-        reason.facts.setdefault("starts_in_s", None)
+        # What is kept for the job stands, even where its end is too far away to be played through.
+        facts.setdefault("starts_in_s", None)
         return reason
-    reason.facts["starts_in_s"] = foretold.at - picture.now
-    reason.facts["ending"] = list(foretold.ended)
-    reason.facts["starts_after_ending"] = not foretold.after_others
-    return replace(reason, expected_start_at=foretold.at)
+    facts["starts_in_s"], facts["starts_basis"] = foretold.at - picture.now, foretold.basis
+    facts["starts_low_in_s"] = foretold.low_at - picture.now
+    facts["starts_high_in_s"] = None if foretold.high_at is None else foretold.high_at - picture.now
+    facts["ending"] = list(foretold.ended)
+    facts["starts_after_ending"] = not foretold.after_others
+    return replace(
+        reason, expected_start_at=foretold.at, expected_low_at=foretold.low_at, expected_high_at=foretold.high_at
+    )
 
 
-def _add_limit_to_start(picture: _Picture, job: QueuedJob, facts: Facts) -> None:
-    """Add the limit with which the job may pass the head, if trying it out proves that it does."""
-    head_in_s = facts.get("head_starts_in_s")
-    if head_in_s is None or head_in_s - job.grace_s < _SHORTEST_LIMIT_S:
+def _add_limit_to_start(picture: Picture, job: QueuedJob, facts: Facts, within_s: float | None) -> None:
+    """Add the limit with which the job is over before that is needed, if trying it out proves that it starts."""
+    if within_s is None or within_s - job.grace_s < _SHORTEST_LIMIT_S:
         return
-    limit_s = float((head_in_s - job.grace_s) // _SHORTEST_LIMIT_S * _SHORTEST_LIMIT_S)
+    limit_s = float((within_s - job.grace_s) // _SHORTEST_LIMIT_S * _SHORTEST_LIMIT_S)
     queue = picture.queue.copy()
     queue.replace(replace(job, limit_s=limit_s + job.grace_s))
     starts = plan(picture.view, queue, picture.policy, picture.now).starts

@@ -20,14 +20,19 @@ def jobs(ids: Sequence[int]) -> str:
     return _listed("job", ids)
 
 
-def gpus(indices: Sequence[int]) -> str:
-    """Return `GPU 5`, `GPUs 5 and 6`."""
-    return _listed("GPU", indices)
+def gpus(named: Sequence[tuple[str, int]]) -> str:
+    """Return `GPU 5`, `GPUs 5 and 6`; of several nodes `GPU 5 of n1 and GPUs 0 and 1 of n2`."""
+    nodes = dict.fromkeys(node for node, _ in named)
+    listed = {name: _listed("GPU", [gpu for node, gpu in named if node == name]) for name in nodes}
+    if len(nodes) == 1:
+        return listed.popitem()[1]
+    return conjoined([f"{gpus_there} of {name}" for name, gpus_there in listed.items()])
 
 
 def blocked_gpus(blocked: Sequence[BlockedGpu]) -> str:
     """Return what keeps each GPU from taking work: `GPU 5 is drained (ticket 881)`."""
-    named = [_blocked(gpu) for gpu in blocked[:NAMED_AT_MOST]]
+    of_several = len({gpu["node"] for gpu in blocked}) > 1
+    named = [_blocked(gpu, of_several=of_several) for gpu in blocked[:NAMED_AT_MOST]]
     more = len(blocked) - len(named)
     if not more:
         return conjoined(named)
@@ -42,6 +47,16 @@ def conjoined(parts: Sequence[str]) -> str:
 def at_the_latest(seconds: float) -> str:
     """Return `in 5m at the latest`, or that it is due."""
     return "any moment now" if seconds < 1 else f"in {format_duration(seconds)} at the latest"
+
+
+def in_about(seconds: float) -> str:
+    """Return `in 5m`, or that it is due."""
+    return "any moment now" if seconds < 1 else f"in {format_duration(seconds)}"
+
+
+def number(amount: float) -> str:
+    """Return `4`, `2.5`."""
+    return f"{amount:.0f}" if amount == int(amount) else f"{amount:.1f}"
 
 
 def capital(text: str) -> str:
@@ -62,6 +77,6 @@ def _listed(noun: str, numbers: Sequence[int]) -> str:
     return f"{noun}s {conjoined([*shown, f'{more} more'] if more else shown)}"
 
 
-def _blocked(gpu: BlockedGpu) -> str:
+def _blocked(gpu: BlockedGpu, *, of_several: bool) -> str:
     detail = f" ({gpu['detail']})" if gpu["detail"] else ""
-    return f"GPU {gpu['gpu']} {_BLOCKED[gpu['block']]}{detail}"
+    return f"GPU {gpu['gpu']}{' of ' + gpu['node'] if of_several else ''} {_BLOCKED[gpu['block']]}{detail}"

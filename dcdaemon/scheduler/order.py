@@ -1,7 +1,7 @@
 """Who goes first: the orders of the queues, and when a job has waited long enough to go before all others."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import NamedTuple
@@ -21,9 +21,13 @@ WIDTH_EXPONENT = 0.6
 AGEING = 4.0
 #: Nobody is overdue sooner.
 LEAST_PATIENCE_S = 3600.0
-#: A job of so many GPUs or more is wide, and overdue at that share of the time.
-WIDE_GPUS = 16
-WIDE_SHARE = 0.75
+#: How many nodes a wide job needs is reckoned with this size.
+NODE_GPUS = 8
+#: A job of more GPUs than this is wide, and overdue at that share of the time: it waits on when its turn has come.
+WIDE_GPUS = 8
+WIDE_SHARE = 0.85
+#: Once a job has waited so many times as long as makes it overdue, its start is promised: nobody passes it by a guess.
+PROMISED_AFTER = 1.4
 
 
 #: The line of those that go before all others of their priority and tier, and are promised a start.
@@ -34,10 +38,18 @@ class Rank(NamedTuple):
     """A job's place in the order of one pass, the smallest first."""
 
     minus_priority: int
+    #: 1 for a job that would exceed a quota.
+    beyond: int
     minus_tier: int
     line: int
     not_promised: int
     value: float
+    second_value: float = 0.0
+
+    @property
+    def before_share(self) -> tuple[int, ...]:
+        """All that counts before the share does, where fair-share decides."""
+        return self[:5]
 
 
 def lasting_s(job: QueuedJob) -> float:
@@ -69,25 +81,36 @@ class Ranking:
     now: float
     standing: Standing
     tally: Tally = field(default_factory=lambda: Tally({}))
+    #: How long until so many nodes are wholly free, as far as is known, from one node on; seconds.
+    drains_s: Sequence[float] = ()
     #: Where two queues of one tier have different orders: which order goes first.
     lines: Mapping[Order, int] = field(default_factory=dict)
     promised: Mapping[int, int] = field(init=False)
+    claims: Claims = field(init=False)
     #: Asked for every group of every pass, worked out once.
     _rules: dict[str, tuple[Order, int]] = field(default_factory=dict)
     _patience_s: dict[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.promised = {kept.job_id: place for place, kept in enumerate(self.standing.promises)}
+        self.claims = Claims(self.standing.shares_used, self.policy.weights)
+        self.promised = {kept.job_id: place for place, kept in enumerate(self.standing.kept)}
 
     def line_up(self, jobs: Iterable[QueuedJob]) -> None:
-        """Let that order go first whose oldest job waits longest; where there is only one order, nothing is asked."""
-        if not any(rule.order not in (None, self.policy.order) for rule in self.policy.queues.values()):
+        """Learn who waits: the oldest job of each group.
+
+        Where queues have different orders, that order goes first whose oldest job waits longest.
+        """
+        orders = {self.policy.order, *(rule.order or self.policy.order for rule in self.policy.queues.values())}
+        if orders <= {Order.SHORTEST} or orders <= {Order.FIFO}:
             return
         oldest: dict[Order, int] = {}
+        payers = set()
         for job in jobs:
-            order = self.policy.order_in(job.queue)
+            order = self._order_in(job.queue)
             oldest[order] = min(job.sequence, oldest.get(order, job.sequence))
+            payers.add((job.account, job.user))
         self.lines = {order: place for place, order in enumerate(sorted(oldest, key=lambda order: oldest[order]))}
+        self.claims.line_up(payers)
 
     def rank_of(self, job: QueuedJob) -> Rank:
         """Return where a job stands."""
@@ -95,64 +118,76 @@ class Ranking:
 
     def rank(self, job: QueuedJob, length: int) -> Rank:
         """Return where a job of this length class stands."""
-        order, tier = self.policy.order_in(job.queue), self.policy.tier_of(job.queue)
+        order, minus_tier = self._rules.get(job.queue) or self._learn_rule(job.queue)
         beyond = int(self.is_beyond(job))
         place = self.promised.get(job.id)
         if place is not None and not beyond:
-            return Rank(-job.priority, beyond, -tier, -1, 0, place)
+            return Rank(-job.priority, 0, minus_tier, OVERDUE, 0, place)
         line = self.lines.get(order, 0)
         if order is Order.FIFO:
-            return Rank(-job.priority, beyond, -tier, line, 1, job.sequence)
+            return Rank(-job.priority, beyond, minus_tier, line, 1, job.sequence)
         if order is Order.FAIR_SHARE:
-            return Rank(-job.priority, beyond, -tier, line, 1, *self.claims.key((job.account, job.user)))
+            return Rank(-job.priority, beyond, minus_tier, line, 1, *self.claims.key((job.account, job.user)))
         waited_s = self.now - job.queued_at
         if waited_s > self.patience_s(job.gpus) and not beyond:
-            return Rank(-job.priority, beyond, -tier, -1, 1, job.sequence)
-        return Rank(-job.priority, beyond, -tier, line, 1, score(typical_s(length), job.gpus, waited_s))
+            return Rank(-job.priority, 0, minus_tier, OVERDUE, 1, job.sequence)
+        return Rank(-job.priority, beyond, minus_tier, line, 1, score(typical_s(length), job.gpus, waited_s))
 
     def moves(self, job: QueuedJob) -> bool:
         """Say whether the job's place depends on what this very pass starts."""
-        return bool(job.caps) or self.policy.order_in(job.queue) is Order.FAIR_SHARE
+        return (self.tally.has_quotas and bool(job.caps)) or self._order_in(job.queue) is Order.FAIR_SHARE
+
+    def goes_by_share(self, job: QueuedJob, rank: Rank) -> bool:
+        """Say whether its owner's share decides about the job at this rank."""
+        return rank.line != OVERDUE and self._order_in(job.queue) is Order.FAIR_SHARE
 
     def is_beyond(self, job: QueuedJob) -> bool:
-        """Say whether the job would exceed a quota, and so comes after all others of its priority."""
-        return self.tally.beyond(job) is not None
+        """Say whether the job would exceed a quota, and so comes after all others of its priority.
 
-    def is_overdue(self, job: QueuedJob) -> bool:
-        """Say whether the job goes before all others of its priority, and is promised a start.
-
-        Nobody is promised what is only lent. In the other orders it is not age that decides.
+        Nobody is promised what is only lent.
         """
-        if self.is_beyond(job):
-            return False
-        return job.id in self.promised or (
-            self.policy.order_in(job.queue) is Order.SHORTEST and self._waited_s(job) > self.patience_s(job.gpus)
-        )
+        return bool(job.caps) and self.tally.beyond(job) is not None
 
-    def keeps_limits(self, job: QueuedJob) -> bool:
-        """Say whether a job that a limit refuses has waited so long that what is left of the limit is kept for it."""
-        if self.policy.order_in(job.queue) is Order.SHORTEST:
-            return self.is_overdue(job)
-        return self._waited_s(job) > LEAST_PATIENCE_S
+    def waits_in_turn(self, job: QueuedJob) -> bool:
+        """Say whether a job that a limit refuses has waited so long that nobody gets what is left of it before.
+
+        Where age makes jobs overdue, that says it all.
+        """
+        return self.policy.order_in(job.queue) is not Order.SHORTEST and self.now - job.queued_at > LEAST_PATIENCE_S
 
     def take(self, job: QueuedJob) -> None:
         """Count a job that starts."""
         self.tally.take(job)
         self.claims.start((job.account, job.user), job.gpus)
 
-    def _waited_s(self, job: QueuedJob) -> float:
-        return self.now - job.queued_at
-
     def patience_s(self, gpus: int) -> float:
         """Return how long a job of this width may wait before it goes first."""
         known = self._patience_s.get(gpus)
         return self._work_out_patience(gpus) if known is None else known
 
+    def promises(self, job: QueuedJob) -> bool:
+        """Say whether an overdue job has waited so long that its start is promised."""
+        return self.now - job.queued_at > PROMISED_AFTER * self._bound_s()
+
     def _work_out_patience(self, gpus: int) -> float:
-        longest_s, share = self.standing.fifo_wait_s, WIDE_SHARE if gpus >= WIDE_GPUS else 1.0
-        patience_s = math.inf if longest_s is None else max(LEAST_PATIENCE_S, self.policy.patience * share * longest_s)
+        wide = gpus > WIDE_GPUS
+        patience_s = self._bound_s(WIDE_SHARE if wide else 1.0) - self._drain_s(gpus)
         self._patience_s[gpus] = patience_s
         return patience_s
+
+    def _bound_s(self, share: float = 1.0) -> float:
+        longest_s = self.standing.fifo_wait_s
+        return math.inf if longest_s is None else max(LEAST_PATIENCE_S, self.policy.patience * share * longest_s)
+
+    def _drain_s(self, gpus: int) -> float:
+        """Return how long the nodes that a job may need take to empty: it has to go first so much earlier."""
+        if not self.drains_s:
+            return 0.0
+        drain_s = self.drains_s[min(-(-gpus // NODE_GPUS) or 1, len(self.drains_s)) - 1]
+        return 0.0 if drain_s == math.inf else drain_s
+
+    def _order_in(self, queue: str) -> Order:
+        return (self._rules.get(queue) or self._learn_rule(queue))[0]
 
     def _learn_rule(self, queue: str) -> tuple[Order, int]:
         rule = self._rules[queue] = (self.policy.order_in(queue), -self.policy.tier_of(queue))

@@ -4,13 +4,14 @@ Jobs that differ in nothing but their age form a group; of a group only the olde
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Self
 
 from dcdaemon.core.view import QueuedJob
+from dcdaemon.scheduler.group import Group, GroupKey, Place, shape_of
 from dcdaemon.scheduler.order import Ranking
 from dcdaemon.scheduler.shape import Demand
-from dcdaemon.scheduler.walk import Group, GroupKey, Place, Walk, shape_of
+from dcdaemon.scheduler.walk import Walk
 
 
 def order_of(job: QueuedJob) -> tuple[int, int, int]:
@@ -24,9 +25,14 @@ def is_ready(job: QueuedJob) -> bool:
 
 
 class QueueIndex:
-    """All waiting jobs, kept by the caller; those that wait for more than room cost a pass nothing."""
+    """All waiting jobs, kept by the caller; those that wait for more than room cost a pass nothing.
 
-    def __init__(self, jobs: Iterable[QueuedJob] = ()) -> None:
+    Where no queue is served by fair-share and nothing is booked, `by_owner` may be False: jobs of all owners then share
+    their groups.
+    """
+
+    def __init__(self, jobs: Iterable[QueuedJob] = (), *, by_owner: bool = True) -> None:
+        self._by_owner = by_owner
         self._jobs: dict[int, QueuedJob] = {}
         self._groups: dict[GroupKey, Group] = {}
         self._demands: dict[Demand, int] = {}
@@ -41,6 +47,11 @@ class QueueIndex:
 
     def __iter__(self) -> Iterator[QueuedJob]:
         return iter(self._jobs.values())
+
+    @property
+    def by_owner(self) -> bool:
+        """Whether jobs of different owners have groups of their own."""
+        return self._by_owner
 
     @property
     def demands(self) -> Iterable[Demand]:
@@ -87,7 +98,7 @@ class QueueIndex:
 
     def copy(self) -> Self:
         """Return an index that can be changed without changing this one."""
-        twin = type(self)()
+        twin = type(self)(by_owner=self._by_owner)
         twin._jobs = dict(self._jobs)  # noqa: SLF001  its own kind
         twin._groups = {key: Group(key, list(group.places)) for key, group in self._groups.items()}  # noqa: SLF001
         twin._demands = dict(self._demands)  # noqa: SLF001
@@ -101,18 +112,28 @@ class QueueIndex:
                 twin.remove(job_id)
         return twin
 
-    def walk(self, ranking: Ranking) -> Walk:
-        """Return a walk over the ready jobs in order; the index must not change meanwhile."""
+    def line_up(self, ranking: Ranking) -> None:
+        """Let the ranking know which of several orders goes first."""
         ranking.line_up(self._heads())
+
+    def walk(self, ranking: Ranking, only: Callable[[GroupKey], bool] | None = None) -> Walk:
+        """Return a walk over the ready jobs in order; the index must not change meanwhile.
+
+        `only` leaves groups out, where a group has one owner; promised jobs come in any case.
+        """
+        self.line_up(ranking)
+        groups: Iterable[Group] = self._groups.values()
+        if only is not None and self._by_owner:
+            groups = [group for group in groups if only(group.key)]
         promised = [self._jobs[job_id] for job_id in ranking.promised if job_id in self._jobs]
-        return Walk(self._jobs, self._groups.values(), ranking.rank, [job for job in promised if is_ready(job)])
+        return Walk(self._jobs, groups, ranking, [job for job in promised if is_ready(job)])
 
     def _heads(self) -> Iterator[QueuedJob]:
         return (self._jobs[group.places[0].job_id] for group in self._groups.values())
 
     def _join_group(self, job: QueuedJob) -> None:
         shape = shape_of(job)
-        key = GroupKey.of(job, shape)
+        key = GroupKey.of(job, shape, by_owner=self._by_owner)
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = Group(key)
@@ -121,7 +142,7 @@ class QueueIndex:
 
     def _leave_group(self, job: QueuedJob) -> None:
         shape = shape_of(job)
-        key = GroupKey.of(job, shape)
+        key = GroupKey.of(job, shape, by_owner=self._by_owner)
         group = self._groups[key]
         del group.places[bisect_left(group.places, Place(job.sequence, job.id, shape))]
         if not group.places:

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import nsmallest
 from typing import NamedTuple
 
 from dcdaemon.core.plan import Part, Reservation
 from dcdaemon.core.view import QueuedJob
+from dcdaemon.scheduler.bookings import opens_at, shut_gpus
 from dcdaemon.scheduler.gang import gang_of
 from dcdaemon.scheduler.policy import Policy
 from dcdaemon.scheduler.shape import NOTHING, Lack, Shape, missing
@@ -65,6 +66,8 @@ class Guards:
     policy: Policy
     now: float
     all: list[Guard] = field(default_factory=list)
+    #: When the last job on a node is thought to end, by the node's position.
+    ends: dict[int, float] = field(default_factory=dict)
     on: dict[int, list[tuple[Guard, Kept]]] = field(default_factory=dict)
 
     def add(self, guard: Guard) -> None:
@@ -73,12 +76,22 @@ class Guards:
         for position, kept in guard.kept.items():
             self.on.setdefault(position, []).append((guard, kept))
 
+    def last_end(self, node: NodeSpace) -> float:
+        """Return when the last job on a node is thought to end."""
+        known = self.ends.get(node.position)
+        if known is None:
+            known = self.ends[node.position] = node.last_end(self.now)
+        return known
+
     def pinned_on(self, position: int) -> frozenset[int]:
         """Return the GPUs of this node that somebody counts on."""
         return frozenset().union(*(kept.pinned for _, kept in self.on.get(position, ())))
 
-    def open_gpus(self, shape: Shape, node: NodeSpace) -> list[int] | None:
-        """Return the free GPUs the shape may use on a node, those nobody counts on first; None for no way."""
+    def open_gpus(self, shape: Shape, node: NodeSpace, gpus: Iterable[int] | None = None) -> list[int] | None:
+        """Return which of these GPUs the shape may use on a node, those nobody counts on first; None for no way.
+
+        Unless it is said which, of the free ones.
+        """
         barred: set[int] = set()
         for guard, kept in self.on[node.position]:
             if guard.lets_in(shape, self.now, self.policy.safety):
@@ -87,7 +100,13 @@ class Guards:
                 return None
             barred |= kept.pinned
         pinned = self.pinned_on(node.position)
-        return sorted((gpu for gpu in node.free if gpu not in barred), key=lambda gpu: (gpu in pinned, gpu))
+        offered = node.free if gpus is None else gpus
+        return sorted((gpu for gpu in offered if gpu not in barred), key=pinned.__contains__)
+
+    def barring(self, shape: Shape, node: NodeSpace) -> Guard | None:
+        """Return the first guard that keeps the shape off what it counts on of a node, None when none does."""
+        on_node = (guard for guard, _ in self.on.get(node.position, ()))
+        return next((guard for guard in on_node if not guard.lets_in(shape, self.now, self.policy.safety)), None)
 
     def note(self, share: Shape, nodes: Iterable[NodeSpace]) -> None:
         """Take what a job that outlasts a start uses of these nodes off what they have to spare."""
@@ -109,21 +128,31 @@ class Room(NamedTuple):
     holds: list[Hold]
 
 
+class Terms(NamedTuple):
+    """On what terms something is kept: see Reservation; `before` is what the plan before kept for the job."""
+
+    sticky: bool = False
+    promised: bool = False
+    before: Reservation | None = None
+
+
+ORDINARY = Terms()
+
+
 def reserve(
     job: QueuedJob,
     nodes: Sequence[NodeSpace],
     guards: Guards,
-    *,
-    promised: Reservation | None = None,
-    keep: bool = False,
+    terms: Terms = ORDINARY,
 ) -> Guard | None:
     """Return the earliest start there is for the job, None where those kept for others leave it none.
 
-    `promised` is what it was promised by the plan before; `keep` makes this a promise. Where endless jobs are in the
-    way everywhere, the node that lacks least is kept: what becomes free there stays free, so the job comes closer with
-    every end and cannot starve.
+    Where endless jobs are in the way everywhere, the node that lacks least is kept: what becomes free there stays
+    free, so the job comes closer with every end and cannot starve. For a share of a GPU a whole one is kept: which jobs will share it then is not known.
     """
     shape, now = Shape.of(job), guards.now
+    if shape.gpu_mem_bytes is not None:
+        nodes = [node.only(node.large_enough(shape)) for node in nodes]
     rooms = [room for room in (_room(node, guards) for node in nodes) if room is not None]
     gang = gang_of(shape, nodes, guards.policy)
     if gang is None:
@@ -131,30 +160,51 @@ def reserve(
     else:
         able = [(gang.on(room.node), room) for room in rooms if _can_hold(room, gang.on(room.node))]
         chosen = _best(gang.nodes, [(share, room) for share, room in able if room.node.can_hold(gang.share)], now)
-    before = None if promised is None else _again(promised, shape if gang is None else gang.share, rooms, now)
+    # Where no end was known, not all that is needed was promised yet.
+    known = terms.before is not None and (terms.before.expected_at or terms.before.at) is not None
+    share = shape if gang is None else gang.share
+    before = _again(terms.before, share, rooms, now) if terms.before is not None and known else None
     if before is not None and not _much_sooner(chosen, before, now):
         chosen = before
-    return _guard(job, chosen, keep=keep) if chosen else None
+    return _guard(job, chosen, terms) if chosen else None
 
 
 def _room(node: NodeSpace, guards: Guards) -> Room | None:
     """Return what the node has beside what is kept there; None when that is nothing."""
+    holds = _last_sharers(node.holds, guards.now) if node.shared.on else node.holds
     if node.position not in guards.on:
-        return Room(node, len(node.usable), node.free, node.cpus, node.mem_bytes, node.holds)
+        return Room(node, len(node.usable), node.idle, node.cpus, node.mem_bytes, holds)
     barred = guards.pinned_on(node.position)
     spare_cpus = min(kept.spare_cpus for _, kept in guards.on[node.position])
     spare_mem_bytes = min(kept.spare_mem_bytes for _, kept in guards.on[node.position])
     if len(barred) >= len(node.usable):
         return None
-    free = [gpu for gpu in node.free if gpu not in barred]
-    holds = [_beside(hold, barred) for hold in node.holds]
-    return Room(node, len(node.usable - barred), free, spare_cpus, spare_mem_bytes, holds)
+    free = [gpu for gpu in node.idle if gpu not in barred]
+    beside = [_beside(hold, barred) for hold in holds]
+    return Room(node, len(node.usable - barred), free, spare_cpus, spare_mem_bytes, beside)
+
+
+def _last_sharers(holds: Iterable[Hold], now: float) -> list[Hold]:
+    """Return the holds with each shared GPU at the one job that is the last to leave it."""
+    last = {
+        gpu: hold
+        for hold in sorted(
+            (hold for hold in holds if hold.gpu_mem_bytes is not None), key=lambda h: h.expected_end(now)
+        )
+        for gpu in hold.gpus
+    }
+    return [
+        hold
+        if hold.gpu_mem_bytes is None
+        else replace(hold, gpus=tuple(gpu for gpu in hold.gpus if last[gpu] is hold), gpu_mem_bytes=None)
+        for hold in holds
+    ]
 
 
 def _beside(hold: Hold, barred: frozenset[int]) -> Hold:
     """Return what a job's end brings to somebody who counts on none of these GPUs; CPUs are spoken for already."""
     gpus = tuple(gpu for gpu in hold.gpus if gpu not in barred)
-    return Hold(hold.job_id, gpus, 0, 0, hold.ends_at, hold.started_at, hold.predicted_s)
+    return Hold(hold.job_id, gpus, 0, 0, hold.ends_at, hold.started_at, hold.expected_s)
 
 
 def _can_hold(room: Room, shape: Shape) -> bool:
@@ -189,6 +239,7 @@ def _pinned(shape: Shape, room: Room, pinned: frozenset[int], now: float) -> Kep
     ends = [hold for hold in room.holds if pinned.intersection(hold.gpus)]
     at = max((hold.expected_end(now) for hold in ends), default=now)
     at = max(at, _earliest(shape._replace(gpus=0), room, now))
+    at = opens_at(room.node.closures, pinned, at, shape.longest_s)
     return _offer(shape, room, at, now, pinned)
 
 
@@ -199,12 +250,14 @@ def _much_sooner(chosen: Sequence[Kept], before: Sequence[Kept], now: float) -> 
     return at < kept_at and at - now <= MUCH_SOONER * (kept_at - now)
 
 
-def _guard(job: QueuedJob, chosen: Sequence[Kept], *, keep: bool) -> Guard:
+def _guard(job: QueuedJob, chosen: Sequence[Kept], terms: Terms) -> Guard:
     first, *others = [Part(kept.node.name, tuple(sorted(kept.pinned))) for kept in chosen]
     # A gang starts when the last of its nodes is free.
     at, latest_at = max(kept.at for kept in chosen), max(kept.latest_at for kept in chosen)
     expected_at = _known(at) if at < latest_at else None
-    reservation = Reservation(job.id, *first, _known(latest_at), tuple(others), expected_at, keep)
+    reservation = Reservation(
+        job.id, *first, _known(latest_at), tuple(others), expected_at, terms.promised, terms.sticky
+    )
     return Guard(reservation, at, {kept.node.position: kept for kept in chosen})
 
 
@@ -217,10 +270,14 @@ def _offer(shape: Shape, room: Room, at: float, now: float, pinned: frozenset[in
     ended = [hold for hold in room.holds if (end := hold.expected_end(now)) <= at and end < math.inf]
     # GPUs that are busy until then first: so the fewest free ones lie idle for the job.
     promised = [gpu for hold in ended for gpu in hold.gpus] + room.free
+    if room.node.closures:
+        shut = shut_gpus(room.node.closures, at, shape.longest_s)
+        promised = [gpu for gpu in promised if gpu not in shut]
     cpus = room.cpus + sum(hold.cpus for hold in ended)
     mem_bytes = room.mem_bytes + sum(hold.mem_bytes for hold in ended)
     chosen = frozenset(promised[: shape.gpus]) if pinned is None else pinned
     latest_at = max((hold.ends_at for hold in ended), default=now)
+    latest_at = opens_at(room.node.closures, chosen, latest_at, shape.longest_s)
     return Kept(
         node=room.node,
         at=at,
@@ -234,6 +291,8 @@ def _offer(shape: Shape, room: Room, at: float, now: float, pinned: frozenset[in
 
 def _earliest(shape: Shape, room: Room, now: float) -> float:
     """Return when running jobs leave enough on the node, as far as is known; infinity when nothing is."""
+    if room.node.closures:
+        return _earliest_beside(shape, room, now)
     gpus, cpus, mem_bytes = len(room.free), room.cpus, room.mem_bytes
     # A gang's node may be free already, while others are not.
     if gpus >= shape.gpus and missing(shape, gpus, cpus, mem_bytes) == NOTHING:
@@ -246,6 +305,13 @@ def _earliest(shape: Shape, room: Room, now: float) -> float:
             # A job past its limit is about to be stopped: its end is due now.
             return max(now, end)
     return math.inf
+
+
+def _earliest_beside(shape: Shape, room: Room, now: float) -> float:
+    """Return the same beside bookings: what is free at one time may be closed at a later one, so each is tried."""
+    ends = [hold.expected_end(now) for hold in room.holds] + [closure.booking.ends_at for closure in room.node.closures]
+    times = sorted({max(now, end) for end in (now, *ends) if end < math.inf})
+    return next((at for at in times if _offer(shape, room, at, now).short_of == NOTHING), math.inf)
 
 
 def _by_end(pair: tuple[float, Hold]) -> float:

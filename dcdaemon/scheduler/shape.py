@@ -5,8 +5,8 @@ from typing import NamedTuple, Protocol, Self
 
 from dcdaemon.core.view import QueuedJob
 
-#: GPUs, CPUs, memory.
-Demand = tuple[int, int, int]
+#: GPUs, CPUs, memory, and what is wanted of a single GPU.
+Demand = tuple[int, int, int, int | None]
 
 
 class Asking(Protocol):
@@ -23,6 +23,10 @@ class Asking(Protocol):
     @property
     def mem_bytes(self) -> int:
         """Host memory; 0 asks for none and takes none."""
+
+    @property
+    def gpu_mem_bytes(self) -> int | None:
+        """So much of one GPU's memory; None for whole GPUs."""
 
     @property
     def limit_s(self) -> float | None:
@@ -45,17 +49,24 @@ class Shape(NamedTuple):
     mem_bytes: int
     limit_s: float | None
     predicted_s: float | None = None
+    gpu_mem_bytes: int | None = None
 
     @classmethod
     def of(cls, asking: Asking) -> Self:
         """Return the shape of a job."""
         predicted_s = asking.predicted_s if isinstance(asking, QueuedJob) else None
-        return cls(asking.gpus, asking.cpus, asking.mem_bytes, asking.limit_s, predicted_s)
+        return cls(asking.gpus, asking.cpus, asking.mem_bytes, asking.limit_s, predicted_s, asking.gpu_mem_bytes)
+
+    @classmethod
+    def endless(cls, demand: Demand) -> Self:
+        """Return the shape of a job that asks for this and runs without end."""
+        gpus, cpus, mem_bytes, gpu_mem_bytes = demand
+        return cls(gpus, cpus, mem_bytes, None, None, gpu_mem_bytes)
 
     @property
     def demand(self) -> Demand:
         """The resources without the time."""
-        return self[:3]
+        return (self.gpus, self.cpus, self.mem_bytes, self.gpu_mem_bytes)
 
     @property
     def longest_s(self) -> float:

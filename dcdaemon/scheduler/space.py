@@ -3,18 +3,26 @@
 import math
 from bisect import insort
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, Self
 
+from dcdaemon.core.booking import Booking
 from dcdaemon.core.view import ClusterView, NodeView, RunningJob
 from dcdaemon.scheduler.shape import Lack, Shape, missing
+from dcdaemon.scheduler.shares import Share, SharedGpus
 
 #: A job past its prediction is not counted on to end sooner.
 SOON_S = 60.0
+#: The end of a job that was asked to end; what is past is due now.
+DUE_NOW = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """What one job holds on a node and when it gives it back at the latest; infinity when endless."""
+    """What one job holds on a node and when it gives it back at the latest; infinity when endless.
+
+    With `gpu_mem_bytes` it holds that much of its GPU, which others may share.
+    """
 
     job_id: int
     gpus: tuple[int, ...]
@@ -22,23 +30,42 @@ class Hold:
     mem_bytes: int
     ends_at: float
     started_at: float | None = None
-    predicted_s: float | None = None
+    expected_s: float | None = None
+    gpu_mem_bytes: int | None = None
 
     def expected_end(self, now: float) -> float:
-        """Return when the job is thought to end: as predicted, and once past that after as long again as it ran."""
-        if self.predicted_s is None or self.started_at is None:
+        """Return when the job is thought to end: as expected, and once past that after as long again as it ran."""
+        if self.expected_s is None or self.started_at is None:
             return self.ends_at
-        expected = self.started_at + self.predicted_s
+        expected = self.started_at + self.expected_s
         if expected <= now:
             expected = now + max(now - self.started_at, SOON_S)
         return min(expected, self.ends_at)
+
+
+class Closure(NamedTuple):
+    """A booking as it concerns one job: `admitted` when the window is for it, too."""
+
+    booking: Booking
+    admitted: bool
+
+    def bars(self, at: float, longest_s: float) -> bool:
+        """Say whether a job that runs so long cannot start then on GPUs of the booking, outside of its window.
+
+        It would be in the way of others; those who are let in start inside of the window.
+        """
+        if at >= self.booking.ends_at:
+            return False
+        return self.booking.from_at <= at if self.admitted else self.booking.from_at < at + longest_s
 
 
 @dataclass(slots=True, eq=False)
 class NodeSpace:
     """One node in one pass: `usable` are its GPUs that are not blocked, `free` those of them nobody holds.
 
-    `holds` are in the order of their ends.
+    `holds` are in the order of their ends. As one job sees a node, `closures` keep some of its GPUs from it for a time:
+    of those that nobody holds, the ones it may not have now are `shut`, not `free`; `barred` are all those it may not
+    have now.
     """
 
     name: str
@@ -50,15 +77,29 @@ class NodeSpace:
     cpus: int
     mem_bytes: int
     holds: list[Hold] = field(default_factory=list)
+    shut: tuple[int, ...] = ()
+    closures: tuple[Closure, ...] = ()
+    shared: SharedGpus = field(default_factory=SharedGpus)
+    barred: frozenset[int] = frozenset()
+
+    @property
+    def idle(self) -> list[int]:
+        """The GPUs that nobody holds, booked or not."""
+        return [*self.free, *self.shut] if self.shut else self.free
+
+    def last_end(self, now: float) -> float:
+        """Return when the last job here is thought to end: now when nothing runs."""
+        return max((hold.expected_end(now) for hold in self.holds), default=now)
 
     def lacking(self, shape: Shape) -> Lack:
         """Return what the shape needs and the node does not have free now."""
-        return missing(shape, len(self.free), self.cpus, self.mem_bytes)
+        gpus = len(self.free) if shape.gpu_mem_bytes is None else int(self._takes_share(shape.gpu_mem_bytes))
+        return missing(shape, gpus, self.cpus, self.mem_bytes)
 
     def has_room(self, shape: Shape) -> bool:
         """Say whether nothing is lacking; the same answer as `lacking`, without building it."""
         return (
-            len(self.free) >= shape.gpus
+            (len(self.free) >= shape.gpus if shape.gpu_mem_bytes is None else self._takes_share(shape.gpu_mem_bytes))
             and (self.cpus >= shape.cpus or not shape.cpus)
             and (self.mem_bytes >= shape.mem_bytes or not shape.mem_bytes)
         )
@@ -66,15 +107,41 @@ class NodeSpace:
     def can_hold(self, shape: Shape) -> bool:
         """Say whether the shape would fit if nothing ran here; blocked GPUs do not count."""
         return (
-            len(self.usable) >= shape.gpus
+            (len(self.usable) >= shape.gpus if shape.gpu_mem_bytes is None else bool(self.large_enough(shape)))
             and (self.cpus_total >= shape.cpus or not shape.cpus)
             and (self.mem_total_bytes >= shape.mem_bytes or not shape.mem_bytes)
         )
+
+    def large_enough(self, shape: Shape) -> frozenset[int]:
+        """Return the GPUs of which the shape could have its share; all of them for whole GPUs."""
+        if shape.gpu_mem_bytes is None:
+            return self.usable
+        return frozenset(gpu for gpu in self.usable if self.shared.holds(gpu, shape.gpu_mem_bytes))
+
+    def open_shares(self, shape: Shape, settled_by: float = math.inf) -> list[int]:
+        """Return the shared GPUs on which the shape has room, if all jobs there started by then."""
+        if shape.gpu_mem_bytes is None or not self.shared.on:
+            return []
+        return [gpu for gpu in self.shared.openings(shape.gpu_mem_bytes, settled_by) if gpu not in self.barred]
+
+    def _takes_share(self, mem_bytes: int) -> bool:
+        if any(self.shared.holds(gpu, mem_bytes) for gpu in self.free):
+            return True
+        return any(gpu not in self.barred for gpu in self.shared.openings(mem_bytes))
+
+    def only(self, gpus: frozenset[int]) -> Self:
+        """Return the node as it is for jobs that may have these of its GPUs only; to look at, not to take from."""
+        holds = [replace(hold, gpus=tuple(gpu for gpu in hold.gpus if gpu in gpus)) for hold in self.holds]
+        free = [gpu for gpu in self.free if gpu in gpus]
+        shared = self.shared.only(gpus) if self.shared.on else self.shared
+        return replace(self, usable=self.usable & gpus, free=free, holds=holds, shared=shared)
 
     def take(self, hold: Hold) -> None:
         """Give these resources to a job."""
         insort(self.holds, hold, key=_ends_at)
         self.free = [gpu for gpu in self.free if gpu not in hold.gpus]
+        if hold.gpu_mem_bytes is not None:
+            self.shared.take(hold.job_id, hold.gpus, Share(hold.gpu_mem_bytes, hold.started_at))
         self.cpus -= hold.cpus
         self.mem_bytes -= hold.mem_bytes
 
@@ -82,13 +149,19 @@ class NodeSpace:
         """Free what a job holds here; raises StopIteration when it holds nothing."""
         place = next(place for place, hold in enumerate(self.holds) if hold.job_id == job_id)
         hold = self.holds.pop(place)
-        self.free = sorted((*self.free, *hold.gpus))
+        gpus = hold.gpus if hold.gpu_mem_bytes is None else self.shared.give_back(job_id, hold.gpus)
+        self.free = sorted((*self.free, *gpus))
         self.cpus += hold.cpus
         self.mem_bytes += hold.mem_bytes
 
 
 def _ends_at(hold: Hold) -> float:
     return hold.ends_at
+
+
+def drains_s(nodes: Iterable[NodeSpace], now: float) -> list[float]:
+    """Return how long until one node, two nodes and so on are wholly free, as far as is known, in seconds."""
+    return sorted(node.last_end(now) - now for node in nodes)
 
 
 def spaces_of(view: ClusterView) -> list[NodeSpace]:
@@ -102,9 +175,16 @@ def spaces_of(view: ClusterView) -> list[NodeSpace]:
 def _space(position: int, node: NodeView, running: Iterable[RunningJob]) -> NodeSpace:
     usable = frozenset(gpu.index for gpu in node.gpus if gpu.blocked is None)
     space = NodeSpace(node.name, position, usable, node.cpus, node.mem_bytes, sorted(usable), node.cpus, node.mem_bytes)
+    known = {slot.index: slot for slot in node.gpus if slot.mem_total_bytes or slot.neighbourhood or slot.penalty}
+    space.shared.slots = known
     for job in running:
         # A blocked GPU does not come back to the queue when its job ends.
         gpus = tuple(gpu for gpu in job.gpus if gpu in usable)
         ends_at = math.inf if job.ends_at is None else job.ends_at
-        space.take(Hold(job.id, gpus, job.cpus, job.mem_bytes, ends_at, job.started_at, job.predicted_s))
+        if job.stopping:
+            ends_at = DUE_NOW
+        expected_s = job.predicted_s if job.expected_s is None else job.expected_s
+        space.take(Hold(job.id, gpus, job.cpus, job.mem_bytes, ends_at, job.started_at, expected_s, job.gpu_mem_bytes))
+    if space.shared.on:
+        space.shared.measure()
     return space

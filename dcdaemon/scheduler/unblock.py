@@ -1,22 +1,23 @@
 """Finds a small set of changes after which plan() starts a job; every answer is tried out first."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
 
 from dcdaemon.core.reasons import Unblock
-from dcdaemon.core.view import ClusterView, NodeView, QueuedJob
-from dcdaemon.scheduler.capacity import blocked_of, shortfall
+from dcdaemon.core.view import CapKey, ClusterView, QueuedJob, RunningJob
+from dcdaemon.scheduler.capacity import blocked_of
 from dcdaemon.scheduler.cycle import plan
-from dcdaemon.scheduler.order import Ranking
+from dcdaemon.scheduler.nearest import nearest_if_open, seen_by
 from dcdaemon.scheduler.policy import Policy
-from dcdaemon.scheduler.queue import QueueIndex
-from dcdaemon.scheduler.shape import NOTHING, Shape, missing
+from dcdaemon.scheduler.queue import QueueIndex, is_ready
+from dcdaemon.scheduler.shape import Shape
 from dcdaemon.scheduler.space import spaces_of
-from dcdaemon.scheduler.whatif import cleared, freed
+from dcdaemon.scheduler.trials import Kind, Question, Step, unblock_of
+from dcdaemon.scheduler.whatif import all_open, apply
 
-#: How many plans one question may cost; the search then gives the best answer so far.
+#: How many passes one question may cost; the search then gives the best answer so far.
 MAX_TRIALS = 60
+#: Behind more jobs it is asked only what would start the job if it went first: nobody moves 1,000 jobs aside.
+LONG_LINE = 100
 #: How many nodes are tried, those that lack least first.
 MAX_NODES = 3
 #: How many changes are tried each on its own.
@@ -24,144 +25,136 @@ MAX_SINGLES = 8
 #: Longer answers are cut down in parts of this share only: nobody reads which of 1,000 jobs is one too many.
 FINEST_PART = 8
 
-Kind = Literal["end", "skip", "restore"]
-
-
-class Step(NamedTuple):
-    """One change: a running job ends, a job ahead stands aside, or a GPU takes work again."""
-
-    kind: Kind
-    job_id: int = 0
-    gpu: tuple[str, int] = ("", 0)
-
-
 #: Which kinds of change are tried together; of answers as short as each other the earlier one is given.
-_STRATEGIES: tuple[tuple[Kind, ...], ...] = (
-    ("end",),
-    ("skip",),
-    ("restore",),
-    ("end", "skip"),
-    ("end", "skip", "restore"),
-)
+_IN_LINE: tuple[tuple[Kind, ...], ...] = (
+    ("end",), ("skip",), ("restore",), ("end", "skip"), ("restore", "end", "skip"),
+)  # fmt: skip
+_AT_THE_FRONT: tuple[tuple[Kind, ...], ...] = ((), ("end",), ("restore",), ("restore", "end"))
+#: Tried where nothing else will do.
+_BEYOND_LIMITS: tuple[tuple[Kind, ...], ...] = (("lift",), ("unbook",), ("lift", "unbook", "restore", "end"))
+_FIRST = Step("first")
+
+
+def find_unblock(
+    view: ClusterView, queue: QueueIndex, policy: Policy, now: float, job: QueuedJob, ahead: Sequence[QueuedJob]
+) -> Unblock:
+    """Return changes after which the job starts now; without steps when it starts anyway or never fits.
+
+    `ahead` are the ready jobs before it; a ready job is one that does not start as things are.
+    """
+
+    def is_answer(steps: Sequence[Step]) -> bool:
+        changed = apply(view, queue, unblock_of(job, steps), job.id)
+        return any(start.job_id == job.id for start in plan(*changed, policy, now).starts)
+
+    question = Question(view, policy, now, job, ahead)
+    targets = _targets(question)
+    if not targets or (not is_ready(job) and is_answer(())):
+        return unblock_of(job, ())
+    found = sorted(_search(question, job, targets), key=len)
+    # Jobs behind this one are left out of the trials; they may come before it when a limit or a share moves them.
+    last_resorts = ([_FIRST, *steps] for steps in (targets[0], _everything(question)))
+    return unblock_of(job, next(steps for steps in (*found, *last_resorts) if is_answer(steps)))
 
 
 class _Trials:
-    """Tries changes out with the real plan(), a bounded number of times."""
+    """A bounded number of trials."""
 
-    def __init__(self, question: "_Question") -> None:
-        self._question = question
+    def __init__(self, question: Question, job: QueuedJob) -> None:
+        self._question, self._job = question, job
         self._left = MAX_TRIALS
-        # Jobs behind this one have no say in whether it starts.
-        self._line = QueueIndex([*question.ahead, freed(question.job, _unblock(question.job, ()))])
 
     def start_with(self, steps: Sequence[Step]) -> bool:
         """Say whether the job starts after these steps; False when the trials are used up."""
-        if self._left <= 0:
-            return False
         self._left -= 1
-        asked = self._question
-        change = _unblock(asked.job, steps)
-        line = self._without(change.skip_jobs) if change.skip_jobs else self._line
-        decided = plan(cleared(asked.view, change), line, asked.policy, asked.now)
-        return any(start.job_id == asked.job.id for start in decided.starts)
-
-    def _without(self, skipped: Sequence[int]) -> QueueIndex:
-        if 2 * len(skipped) < len(self._line):
-            return self._line.without(skipped)
-        gone = frozenset(skipped)
-        return QueueIndex(job for job in self._line if job.id not in gone)
+        return self._left >= 0 and self._question.starts_after(unblock_of(self._job, steps))
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """What would start this job? `ahead` are the ready jobs before it, in order."""
-
-    view: ClusterView
-    policy: Policy
-    now: float
-    job: QueuedJob
-    ahead: list[QueuedJob]
-
-
-def find_unblock(view: ClusterView, queue: QueueIndex, policy: Policy, now: float, job: QueuedJob) -> Unblock:
-    """Return changes after which the job starts now; without steps when it starts anyway or never fits."""
-    question = _Question(view, policy, now, job, queue.ahead_of(job, Ranking(policy, now, view.standing)))
-    trials = _Trials(question)
-    nodes = _nearest_nodes(view, Shape.of(job))
-    if not nodes or trials.start_with(()):
-        return _unblock(job, ())
-    everything = [_all_steps(question, node) for node in nodes]
-    # All of it together on one node always works: the job is first in line and the node is empty.
-    best = everything[0]
-    for steps in _candidates(everything):
-        if len(best) == 1:
+def _search(question: Question, job: QueuedJob, targets: Sequence[list[Step]]) -> list[list[Step]]:
+    """Return answers that a trial bore out; none is looked for behind one of a single step."""
+    found: list[list[Step]] = []
+    in_line = _IN_LINE if len(question.ahead) <= LONG_LINE else ()
+    for fixed, strategies in (([], in_line), ([_FIRST], _AT_THE_FRONT), ([_FIRST], _BEYOND_LIMITS)):
+        trials = _Trials(question, job)
+        if strategies is _BEYOND_LIMITS and found:
             break
-        if trials.start_with(steps):
-            best = min(best, _shrink(steps, trials), key=len)
-    return _unblock(job, best)
+        for steps in _mixes(strategies, targets):
+            if trials.start_with([*fixed, *steps]):
+                found.append(_shrunk(fixed, steps, trials))
+            if found and len(found[-1]) == 1:
+                return found
+    return found
 
 
-def _nearest_nodes(view: ClusterView, shape: Shape) -> list[NodeView]:
-    """Return the nodes that could hold the shape, those that need the least change first."""
-    ranked = []
-    for node, space in zip(view.nodes, spaces_of(view), strict=True):
-        if shortfall(shape, node) == NOTHING:
-            to_restore = missing(shape, len(space.usable), space.cpus_total, space.mem_total_bytes)
-            ranked.append(((to_restore, space.lacking(shape), space.position), node))
-    return [node for _, node in sorted(ranked, key=lambda pair: pair[0])[:MAX_NODES]]
-
-
-def _all_steps(question: _Question, node: NodeView) -> list[Step]:
-    """Return every change that could help on this node, those to keep first: earliest ends, first in line."""
-    running = sorted(
-        (other for other in question.view.running if other.node == node.name),
-        key=lambda other: (other.ends_at is None, other.ends_at, other.id),
-    )
-    return [
-        *(Step("restore", gpu=(node.name, gpu.index)) for gpu in blocked_of(node)),
-        *(Step("end", other.id) for other in running),
-        *(Step("skip", other.id) for other in question.ahead),
-    ]
-
-
-def _candidates(everything: Iterable[list[Step]]) -> Iterator[list[Step]]:
+def _mixes(strategies: Iterable[tuple[Kind, ...]], targets: Iterable[list[Step]]) -> Iterator[list[Step]]:
     """Yield every mix of changes worth trying, once."""
     seen: list[list[Step]] = []
-    for kinds in _STRATEGIES:
-        for steps in everything:
+    for kinds in strategies:
+        for steps in targets:
             chosen = [step for step in steps if step.kind in kinds]
-            if chosen and chosen not in seen:
+            if (chosen or not kinds) and chosen not in seen:
                 seen.append(chosen)
                 yield chosen
 
 
-def _shrink(steps: list[Step], trials: _Trials) -> list[Step]:
-    """Return steps of these that still start the job: a single one if that will do, else those needed."""
+def _shrunk(fixed: list[Step], steps: list[Step], trials: _Trials) -> list[Step]:
+    """Return the fixed steps and of the others a single one if that will do, else those needed."""
     for step in steps[:MAX_SINGLES]:
-        if len(steps) > 1 and trials.start_with([step]):
-            return [step]
+        if len(steps) > 1 and trials.start_with([*fixed, step]):
+            return [*fixed, step]
     part = (len(steps) + 1) // 2
     while part >= max(1, len(steps) // FINEST_PART) and len(steps) > 1:
-        steps = _drop_parts(steps, part, trials)
+        steps = _drop_parts(fixed, steps, part, trials)
         part //= 2
-    return steps
+    return [*fixed, *steps]
 
 
-def _drop_parts(steps: list[Step], part: int, trials: _Trials) -> list[Step]:
+def _drop_parts(fixed: list[Step], steps: list[Step], part: int, trials: _Trials) -> list[Step]:
     """Return the steps without the parts not needed; from the end, as what is best kept stands first."""
     for end in range(len(steps), 0, -part):
         rest = steps[: max(0, end - part)] + steps[end:]
-        if trials.start_with(rest):
+        if trials.start_with([*fixed, *rest]):
             steps = rest
     return steps
 
 
-def _unblock(job: QueuedJob, steps: Sequence[Step]) -> Unblock:
-    failed = () if job.failed_dependency is None else (job.failed_dependency,)
-    return Unblock(
-        end_jobs=tuple(step.job_id for step in steps if step.kind == "end"),
-        skip_jobs=tuple(step.job_id for step in steps if step.kind == "skip"),
-        finish_dependencies=(*job.waits_for, *(other for other in failed if other not in job.waits_for)),
-        release=job.held,
-        restore_gpus=tuple(step.gpu for step in steps if step.kind == "restore"),
+def _targets(question: Question) -> list[list[Step]]:
+    """Return every change that could help, for each of the places where the job lacks least."""
+    asked, opened = question, spaces_of(all_open(question.view))
+    seen, seen_open = (
+        seen_by(asked.job, spaces, asked.view, asked.policy, asked.now) for spaces in (asked.spaces, opened)
     )
+    places = nearest_if_open(Shape.of(asked.job), seen, seen_open, asked.policy, MAX_NODES)
+    return [_all_steps(asked, [space.name for space in place.spaces]) for place in places]
+
+
+def _everything(question: Question) -> list[Step]:
+    return _all_steps(question, [node.name for node in question.view.nodes])
+
+
+def _all_steps(question: Question, names: Sequence[str]) -> list[Step]:
+    """Return every change on these nodes, those to keep first: repairs, the earliest ends, the first in line."""
+    limits = _refusing(question)
+    own = [job for job in question.view.running if not limits.isdisjoint(job.caps)] if limits else []
+    here = sorted((job for name in names for job in question.running_on.get(name, ())), key=_by_end)
+    ends = dict.fromkeys(job.id for job in (*sorted(own, key=_by_end), *here))
+    nodes = [node for node in question.view.nodes if node.name in names]
+    return [
+        *(Step("lift", limit=key) for key in sorted(limits)),
+        *(Step("unbook", booking.id) for booking in question.view.bookings),
+        *(Step("restore", gpu=(node.name, gpu.index)) for node in nodes for gpu in blocked_of(node)),
+        *(Step("end", job_id) for job_id in ends),
+        *(Step("skip", other.id) for other in question.ahead),
+    ]
+
+
+def _refusing(question: Question) -> set[CapKey]:
+    """Return the limits that keep the job from starting, whatever else changes."""
+    refusing: set[CapKey] = set()
+    while (over := question.tally.copy(refusing).refusing(question.job)) is not None:
+        refusing.add(over.key)
+    return refusing
+
+
+def _by_end(job: RunningJob) -> tuple[bool, float, int]:
+    return job.ends_at is None, job.ends_at or 0.0, job.id

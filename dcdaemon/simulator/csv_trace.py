@@ -1,4 +1,4 @@
-"""Traces as CSV: `submit_s`, `duration_s`, `gpus`, and `limit_s` where users gave limits; no other column is read."""
+"""Traces as CSV: `submit_s`, `duration_s`, `gpus`; `limit_s`, `user` and `command` where they are there; no other."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -9,6 +9,7 @@ from dcdaemon.simulator.workload import LeftOut, RecordedJob, Workload
 
 NEEDED = ("submit_s", "duration_s", "gpus")
 LIMIT = "limit_s"
+WHOSE = ("user", "command")
 MOST_COLUMNS = 100
 
 
@@ -38,7 +39,7 @@ def _heading(row: Sequence[str], name: str) -> list[str]:
         raise BadInput(
             f"{name} has no column {_words(missing)}; its first line names {has}", f"it needs {_words(NEEDED)}"
         )
-    for column in (*NEEDED, LIMIT):
+    for column in (*NEEDED, LIMIT, *WHOSE):
         if heading.count(column) > 1:
             raise BadInput(f"{name} has the column {column} {heading.count(column)} times", "name each column once")
     return heading
@@ -54,6 +55,7 @@ def _job(row: Sequence[str], heading: Sequence[str], where: str) -> RecordedJob:
         seconds(value["duration_s"], "duration_s", where),
         gpu_count(value["gpus"], "gpus", where),
         seconds(limit, LIMIT, where) if limit else None,
+        *(value.get(column, "").strip() for column in WHOSE),
     )
 
 

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from dcdaemon.core.errors import BadInput
+from dcdaemon.core.job import JobState
+from dcdaemon.scheduler.predict_command import fingerprint
 from dcdaemon.simulator.workload import LeftOut, RecordedJob, Workload
 
 _LIST = '"jobs":'
@@ -28,7 +30,8 @@ def read_history(chunks: Iterable[bytes]) -> Workload:
     if not found:
         raise BadInput("the history of this node holds no job that ran on a GPU", "take a longer --since, or a trace")
     first_s = min(job.submit_s for job in found)
-    jobs = sorted(job._replace(submit_s=job.submit_s - first_s) for job in found)
+    found.sort(key=lambda job: job.submit_s)
+    jobs = [job._replace(submit_s=job.submit_s - first_s) for job in found]
     return Workload("history", jobs, left_out)
 
 
@@ -68,4 +71,7 @@ def _job(document: Mapping[str, Any]) -> RecordedJob | None:
     if run_s is None:
         return None
     submitted_s = datetime.fromisoformat(document["submitted_at"]).timestamp()
-    return RecordedJob(submitted_s, run_s, document["gpus_asked"], limit_s)
+    return RecordedJob(
+        submitted_s, run_s, document["gpus_asked"], limit_s, document["user"], fingerprint(document["argv"]),
+        JobState(document["state"]),
+    )  # fmt: skip

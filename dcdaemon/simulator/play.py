@@ -14,6 +14,7 @@ from dcdaemon.scheduler.space import NodeSpace, spaces_of
 from dcdaemon.simulator.choices import Choice
 from dcdaemon.simulator.cluster import Cluster
 from dcdaemon.simulator.meter import Meter
+from dcdaemon.simulator.users import Learner, Told
 from dcdaemon.simulator.workload import RecordedJob
 
 #: Called with each start as it happens; tests look on with it.
@@ -39,13 +40,16 @@ class Outcome:
 
 def play(
     jobs: Sequence[RecordedJob],
-    estimates_s: Sequence[float],
+    estimates_s: Sequence[float] | Learner,
     cluster: Cluster,
     choice: Choice,
     progress: Progress | None = None,
     witness: Witness | None = None,
 ) -> Outcome:
-    """Return what happens to the jobs, of which each must fit on the empty cluster; they come in order of submit."""
+    """Return what happens to the jobs, of which each must fit on the empty cluster; they come in order of submit.
+
+    Their run times are estimated beforehand, or by one who learns from the jobs that have ended.
+    """
     stage = _Stage(jobs, estimates_s, cluster, choice, witness)
     told = 0
     while (now := stage.next_event()) < math.inf:
@@ -72,7 +76,7 @@ class _Stage:
     def __init__(
         self,
         jobs: Sequence[RecordedJob],
-        estimates_s: Sequence[float],
+        estimates_s: Sequence[float] | Learner,
         cluster: Cluster,
         choice: Choice,
         witness: Witness | None,
@@ -81,7 +85,7 @@ class _Stage:
         self.starts_s = [math.nan] * len(jobs)
         self.meter = Meter(cluster.gpus, jobs[0].submit_s if jobs else 0.0)
         self._jobs = jobs
-        self._estimates_s = estimates_s
+        self._estimates = estimates_s if isinstance(estimates_s, Learner) else Told(estimates_s)
         self._choice = choice
         self._witness = witness
         self._submitted = 0
@@ -107,17 +111,20 @@ class _Stage:
                 node.give_back(number)
             self.meter.end(taken)
             self._memory.ended(number, self._jobs[number].duration_s, now)
+            self._estimates.ended(number, self._jobs[number].duration_s)
 
     def submit_jobs(self, now: float) -> None:
         """Queue every job that has come."""
         while self._submitted < len(self._jobs) and self._jobs[self._submitted].submit_s <= now:
             number = self._submitted
             job = self._jobs[number]
-            limit_s = self._choice.limit_of(job, self._estimates_s[number])
-            predicted_s = self._choice.prediction_of(self._estimates_s[number])
+            estimate_s = self._estimates.predict(number)
+            limit_s = self._choice.limit_of(job, estimate_s)
+            predicted_s = self._choice.prediction_of(estimate_s)
             queued = QueuedJob(
-                number, number, _PRIORITY, job.gpus, 0, 0, limit_s, queued_at=job.submit_s, predicted_s=predicted_s
-            )
+                number, number, _PRIORITY, job.gpus, 0, 0, limit_s, queued_at=job.submit_s, predicted_s=predicted_s,
+                expected_s=None if predicted_s is None else self._memory.expected_s(predicted_s),
+            )  # fmt: skip
             self._queue.add(queued)
             self._memory.queued(queued, now)
             self.meter.wait(job.gpus)

@@ -2,27 +2,33 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import exp
 from typing import Any
 
 from dcdaemon.core.errors import BadInput
+from dcdaemon.core.prediction import Accuracy
 from dcdaemon.simulator.choices import Choice
 from dcdaemon.simulator.cluster import Cluster
 from dcdaemon.simulator.metrics import Metrics, measure, waits
 from dcdaemon.simulator.play import Progress, play
+from dcdaemon.simulator.users import Learner
 from dcdaemon.simulator.workload import RecordedJob, Workload
 
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """The question: which recordings, where, under which policies, and how wrong the estimates are."""
+    """The question: which recordings, where, under which policies, and how wrong the estimates are.
+
+    With `learns` there are none: run times are predicted from the jobs that have ended.
+    """
 
     workloads: Sequence[Workload]
     cluster: Cluster
     choices: Sequence[Choice]
     sigma: float = 0.0
     seed: int = 1
+    learns: bool = False
 
     @property
     def plays(self) -> int:
@@ -32,13 +38,14 @@ class Study:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One recording under one policy: its figures, and the waits of its jobs, sorted."""
+    """One recording under one policy: its figures, the waits of its jobs, sorted, and how well it was predicted."""
 
     workload: Workload
     cluster: Cluster
     policy: str
     metrics: Metrics
     waits_s: Sequence[float]
+    predicted: Accuracy | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the run as a flat JSON object."""
@@ -48,6 +55,8 @@ class Run:
             "gpus_per_node": self.cluster.gpus_per_node, "gpus": self.cluster.gpus,
             "offered_load_ratio": rounded(self.workload.offered_ratio(self.cluster.gpus)),
             **{key: rounded(value) for key, value in asdict(self.metrics).items()},
+            "prediction_typical_ratio": rounded(self.predicted.typical_ratio) if self.predicted else None,
+            "prediction_within_2x_ratio": rounded(self.predicted.within_2x_ratio) if self.predicted else None,
             "left_out_too_wide": left_out.too_wide, "left_out_without_gpus": left_out.without_gpus,
             "left_out_never_ran": left_out.never_ran,
         }  # fmt: skip
@@ -61,7 +70,7 @@ def prepared(study: Study) -> Study:
             raise BadInput(
                 f"every job of {workload.name} needs more than {study.cluster.gpus} GPUs", "take more --nodes"
             )
-    return Study(fitting, study.cluster, study.choices, study.sigma, study.seed)
+    return replace(study, workloads=fitting)
 
 
 def carry_out(study: Study, progress: Progress | None = None) -> list[Run]:
@@ -84,7 +93,8 @@ def estimates(jobs: Sequence[RecordedJob], sigma: float, seed: int) -> list[floa
 
 def document(study: Study, runs: Sequence[Run]) -> dict[str, Any]:
     """Return the answer of `dcd simulate -o json`."""
-    return {"schema": 1, "sigma": study.sigma, "seed": study.seed, "runs": [run.document() for run in runs]}
+    errors = {"predict": "history" if study.learns else "noise", "sigma": study.sigma, "seed": study.seed}
+    return {"schema": 1, **errors, "runs": [run.document() for run in runs]}
 
 
 def rounded(value: float | None) -> float | None:
@@ -95,5 +105,7 @@ def rounded(value: float | None) -> float | None:
 def _run(
     workload: Workload, study: Study, choice: Choice, estimates_s: Sequence[float], progress: Progress | None
 ) -> Run:
-    outcome = play(workload.jobs, estimates_s, study.cluster, choice, progress)
-    return Run(workload, study.cluster, choice.name, measure(outcome), sorted(waits(outcome)))
+    learner = Learner(workload.jobs, study.seed) if study.learns else None
+    outcome = play(workload.jobs, learner or estimates_s, study.cluster, choice, progress)
+    predicted = learner.accuracy if learner is not None else None
+    return Run(workload, study.cluster, choice.name, measure(outcome), sorted(waits(outcome)), predicted)

@@ -11,7 +11,7 @@ from dcdaemon.simulator.workload import LeftOut, RecordedJob, Workload
 
 FIELDS = 18
 #: Places of the fields that are read; the format counts them from 1.
-_SUBMIT, _RUN, _ALLOCATED, _REQUESTED, _REQUESTED_TIME = 1, 3, 4, 7, 8
+_SUBMIT, _RUN, _ALLOCATED, _REQUESTED, _REQUESTED_TIME, _USER, _EXECUTABLE = 1, 3, 4, 7, 8, 11, 13
 _UNKNOWN = "-1"
 
 
@@ -48,7 +48,8 @@ def _take(fields: Sequence[str], jobs: list[RecordedJob], left_out: LeftOut, whe
         run_s = seconds(fields[_RUN], "the run time", where)
         limit = fields[_REQUESTED_TIME]
         limit_s = None if _is_unknown(limit) else seconds(limit, "the requested time", where)
-        jobs.append(RecordedJob(submit_s, run_s, gpus, limit_s))
+        whose = ("" if _is_unknown(fields[place]) else fields[place] for place in (_USER, _EXECUTABLE))
+        jobs.append(RecordedJob(submit_s, run_s, gpus, limit_s, *whose))
 
 
 def _processors(fields: Sequence[str], where: str) -> int:

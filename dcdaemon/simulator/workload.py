@@ -5,14 +5,23 @@ from dataclasses import dataclass, field, replace
 from heapq import merge
 from typing import NamedTuple, Self
 
+from dcdaemon.core.job import JobState
+
 
 class RecordedJob(NamedTuple):
-    """One job of a recording; `limit_s` is the time limit its user gave, None for none."""
+    """One job of a recording; `limit_s` is the time limit its user gave, None for none.
+
+    `user` and `command` say whose it is and what runs are alike, nothing where the recording does not tell; `state` is
+    how it ended.
+    """
 
     submit_s: float
     duration_s: float
     gpus: int
     limit_s: float | None = None
+    user: str = ""
+    command: str = ""
+    state: JobState = JobState.SUCCEEDED
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from dcdaemon.job import report
+from dcdaemon.job import checkpoint_saved, report
 from dcdaemon.workloads import checkpoint
 from dcdaemon.workloads.checkpoint import CheckpointError, Progress, Stateful
 from dcdaemon.workloads.options import Options
@@ -181,6 +181,7 @@ def _restore_best(task: Task, progress: Progress) -> None:
 def _save(task: Task, options: Options, progress: Progress) -> None:
     if options.checkpoint is not None:
         checkpoint.save(options.checkpoint, _identity(options), progress, _parts(task))
+        checkpoint_saved(progress.epoch)
 
 
 def _show(epoch: int, epochs: int, metrics: Metrics) -> None:

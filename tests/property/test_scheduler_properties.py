@@ -61,7 +61,7 @@ def queued_jobs(draw, *, ready=False, limits=LIMITS, max_size=9):
             mem_bytes=draw(st.sampled_from([0, 0, 1, 3, 6])),
             limit_s=draw(limits),
             held=not ready and draw(st.sampled_from([False, False, True])),
-            waits_for=() if ready else draw(st.sampled_from([(), (), (100,), (1, 101)])),
+            waits_for=() if ready else draw(st.sampled_from([(), (), (100,), (1, 101) if number > 1 else (101,)])),
             failed_dependency=None if ready else draw(st.sampled_from([None, None, None, 90])),
         )
         for number in range(1, draw(st.integers(0, max_size)) + 1)

@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -203,3 +204,11 @@ def test_outside_a_job_there_is_neither(monkeypatch: pytest.MonkeyPatch, text: s
             monkeypatch.setenv(name, text)
     assert job.job_id() is None
     assert job.gpus() == []
+
+
+def test_a_checkpoint_is_told_with_its_time_and_step(report_path: Path):
+    before = time.time()
+    job.checkpoint_saved(7)
+    [line] = lines(report_path)
+    assert line["step"] == 7
+    assert before <= line["values"]["checkpoint_at"] <= time.time()

@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 
-from dcdaemon.anomalies.picture import Allocation
+from dcdaemon.anomalies.picture import Allocation, SharedBy
 from dcdaemon.anomalies.utilisation import UtilHistory
 from dcdaemon.control.desk import Desk
 from dcdaemon.control.drain import refresh_slots
@@ -113,6 +113,15 @@ class GpuDuty:
             for gpu, job in self._desk.book.holders().items()
         }
 
+    def shares(self) -> tuple[SharedBy, ...]:
+        """Tell which jobs have a share of which GPU."""
+        return tuple(
+            SharedBy(job.id, job.spec.user, job.spec.name, gpu, job.spec.gpu_mem_bytes)
+            for job in self._desk.book.active()
+            if job.spec.gpu_mem_bytes is not None
+            for gpu in job.gpus
+        )
+
     def _read(self) -> GpuReading:
         desk = self._desk
         reading = self._source.read()
@@ -137,4 +146,4 @@ class GpuDuty:
                 split_at[gpu] = meter.reading.at
         since_of = {gpu: min(at, recently) for gpu, at in split_at.items()}
         holds = self._desk.book.holds(recently, self._desk.clock.now(), since_of)
-        return [Holding(hold.job_id, hold.gpu, hold.from_at, hold.to_at) for hold in holds]
+        return [Holding(hold.job_id, hold.gpu, hold.from_at, hold.to_at, hold.weight) for hold in holds]

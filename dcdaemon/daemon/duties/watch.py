@@ -80,7 +80,7 @@ class WatchDuty:
             driver_error=None if released else reading.driver_error, gpus=() if released else reading.gpus,
             samples={sample.gpu: sample for sample in reading.samples}, lost=reading.lost,
             sample_ages_s={gpu: age_s for gpu, age_s in ages.items() if age_s is not None},
-            allocations=self._gpus.allocations(), util_windows=self._gpus.history.windows(),
+            allocations=self._gpus.allocations(), shares=self._gpus.shares(), util_windows=self._gpus.history.windows(),
             foreign_ok=self._desk.board.foreign_ok,
             filesystems=tuple(sample for sample in fresh if isinstance(sample, FilesystemSample)),
             ended=tuple(EndedJob(job, self._tail(job)) for job in ended), thresholds=self.thresholds,

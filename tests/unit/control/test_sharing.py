@@ -29,7 +29,7 @@ class SharedNode(Scene):
             desk.book = Book(NodeView(NODE, 32, 256 * GIB), self.sharing)
             desk.policy = Policy(queues=self.sharing.rules, weights=self.sharing.weights)
             self.sample()
-            desk.book.shares.recall(self.store, self.clock.now())
+            desk.book.fair_use.recall(self.store, self.clock.now())
             prepare(desk)
 
         desk = super().daemon(shared)

@@ -6,7 +6,7 @@ from scenes import NOW, node, running, view, waiting
 
 from dcdaemon.core.plan import Reservation
 from dcdaemon.core.view import Standing
-from dcdaemon.scheduler.cycle import MOST_PROMISES, plan
+from dcdaemon.scheduler.cycle import MOST_STICKY, plan
 from dcdaemon.scheduler.policy import Order, Policy
 from dcdaemon.scheduler.queue import QueueIndex
 
@@ -51,9 +51,11 @@ def test_a_priority_outweighs_every_prediction():
 
 def test_an_overdue_job_goes_first_and_is_promised_what_becomes_free():
     picture = view(thought(running(1, range(6)), 2 * HOUR_S))
-    overdue = predicted(10, 4, 20 * HOUR_S, waited_s=25 * HOUR_S)
+    overdue = predicted(10, 4, 20 * HOUR_S, waited_s=31 * HOUR_S)
     decided = decide(picture, predicted(11, 2, 600.0), overdue)
-    assert decided.promises == (Reservation(10, "n1", (0, 1, 2, 3), None, (), NOW + 2 * HOUR_S, promised=True),)
+    assert decided.promises == (
+        Reservation(10, "n1", (0, 1, 2, 3), None, (), NOW + 2 * HOUR_S, promised=True, sticky=True),
+    )
     assert started(decided) == [11], "GPUs 6 and 7 are nobody's"
     wider = decide(picture, predicted(11, 2, 600.0), replace(overdue, gpus=7))
     assert (wider.promises[0].gpus, started(wider)) == ((0, 1, 2, 3, 4, 5, 6), [])
@@ -61,10 +63,37 @@ def test_an_overdue_job_goes_first_and_is_promised_what_becomes_free():
 
 def test_onto_promised_gpus_only_an_enforced_limit_that_ends_in_time_lets_a_job():
     picture = view(thought(running(1, range(6)), 2 * HOUR_S))
-    overdue = predicted(10, 8, 20 * HOUR_S, waited_s=25 * HOUR_S)
+    overdue = predicted(10, 8, 20 * HOUR_S, waited_s=31 * HOUR_S)
     assert started(decide(picture, overdue, predicted(11, 2, 300.0))) == []
     assert started(decide(picture, overdue, predicted(11, 2, 300.0, limit_s=HOUR_S))) == [11]
     assert started(decide(picture, overdue, predicted(11, 2, 300.0, limit_s=3 * HOUR_S))) == []
+
+
+def test_a_start_is_promised_only_after_another_part_of_the_patience_and_kept_before():
+    picture = view(thought(running(1, range(6)), 2 * HOUR_S))
+    overdue = predicted(10, 8, 20 * HOUR_S, waited_s=22 * HOUR_S)
+    decided = decide(picture, overdue, predicted(11, 2, 300.0))
+    assert ([kept.job_id for kept in decided.sticky], decided.promises) == ([10], ())
+    assert started(decided) == [11], "four times five minutes are over in time"
+    assert decide(picture, replace(overdue, queued_at=NOW - 30.3 * HOUR_S)).promises != ()
+
+
+def test_a_job_goes_first_so_much_earlier_as_the_nodes_it_needs_take_to_empty():
+    picture = view(thought(running(1, range(6)), 10 * HOUR_S))
+    assert decide(picture, predicted(10, 8, HOUR_S, waited_s=11.5 * HOUR_S)).sticky == ()
+    assert decide(picture, predicted(10, 8, HOUR_S, waited_s=11.7 * HOUR_S)).sticky != ()
+
+
+def test_a_job_goes_where_it_puts_off_the_end_of_what_runs_there_least():
+    nodes = [node("a"), node("b"), node("c")]
+    ends = {"a": 9 * HOUR_S, "b": 3 * HOUR_S}
+    busy = [thought(running(n, range(4), on=name), run_s) for n, (name, run_s) in enumerate(ends.items(), start=1)]
+    picture = view(*busy, nodes=nodes)
+    for run_s, where in ((HOUR_S, "a"), (5 * HOUR_S, "a"), (40 * HOUR_S, "a")):
+        assert decide(picture, predicted(10, 2, run_s)).starts[0].node == where
+    fuller = view(*busy, running(3, (4, 5), 4 * HOUR_S, on="b"), nodes=nodes)
+    assert decide(fuller, predicted(10, 2, HOUR_S)).starts[0].node == "b", "both are in use for longer; b is fuller"
+    assert decide(picture, waiting(10, 2)).starts[0].node == "a", "without a prediction the fullest, the first"
 
 
 def test_an_ordinary_head_is_passed_where_four_times_the_prediction_ends_in_time():
@@ -86,33 +115,33 @@ def test_a_promise_stays_on_its_gpus_unless_others_are_free_much_sooner():
     nodes = [node("a"), node("b")]
     first = thought(running(1, range(8), on="a"), 10 * HOUR_S)
     second = thought(running(2, range(8), on="b"), 20 * HOUR_S)
-    overdue = predicted(10, 8, HOUR_S, waited_s=25 * HOUR_S)
-    promised = decide(view(first, second, nodes=nodes), overdue).promises
+    overdue = predicted(10, 8, HOUR_S, waited_s=31 * HOUR_S)
+    promised = decide(view(first, second, nodes=nodes), overdue).sticky
     assert promised[0].node == "a"
     kept = Standing(promised, A_DAY.fifo_wait_s)
     for rest_s, where in ((5 * HOUR_S, "a"), (2 * HOUR_S, "b")):
         ends = replace(second, predicted_s=rest_s)
-        assert decide(view(first, ends, nodes=nodes), overdue, standing=kept).promises[0].node == where
+        assert decide(view(first, ends, nodes=nodes), overdue, standing=kept).sticky[0].node == where
 
 
-def test_so_many_are_promised_a_start_in_the_order_of_their_coming_and_those_promised_stay_first():
-    jobs = [predicted(number, 8, HOUR_S, waited_s=30 * HOUR_S) for number in (12, 13, 11)]
+def test_for_one_overdue_job_something_is_kept_the_first_that_came_and_it_stays_first():
+    jobs = [predicted(number, 8, HOUR_S, waited_s=33 * HOUR_S) for number in (12, 13, 11)]
     nodes = [node(name) for name in ("a", "b", "c")]
     busy = [thought(running(n, range(8), on=name), HOUR_S) for n, name in enumerate("abc", start=1)]
     decided = decide(view(*busy, nodes=nodes), *jobs)
-    assert [kept.job_id for kept in decided.promises] == [11, 12]
-    assert len(decided.promises) == MOST_PROMISES
+    assert [kept.job_id for kept in decided.reservations] == [11]
+    assert len(decided.reservations) == MOST_STICKY
     later = decide(
         view(*busy, nodes=nodes), *jobs, predicted(3, 8, HOUR_S, waited_s=40 * HOUR_S),
-        standing=Standing(decided.promises, A_DAY.fifo_wait_s),
+        standing=Standing(decided.sticky, A_DAY.fifo_wait_s),
     )  # fmt: skip
-    assert [kept.job_id for kept in later.promises] == [11, 12]
+    assert [kept.job_id for kept in later.reservations] == [11]
 
 
 def test_a_job_of_higher_priority_takes_promised_gpus():
-    overdue = predicted(10, 8, HOUR_S, waited_s=25 * HOUR_S)
+    overdue = predicted(10, 8, HOUR_S, waited_s=31 * HOUR_S)
     busy = thought(running(1, range(4)), HOUR_S)
-    promised = Standing(decide(view(busy), overdue).promises, A_DAY.fifo_wait_s)
+    promised = Standing(decide(view(busy), overdue).sticky, A_DAY.fifo_wait_s)
     above = predicted(11, 4, 99 * HOUR_S, priority=60)
     assert started(decide(view(busy), overdue, above, standing=promised)) == [11]
     assert started(decide(view(busy), overdue, replace(above, priority=50), standing=promised)) == []
@@ -121,9 +150,10 @@ def test_a_job_of_higher_priority_takes_promised_gpus():
 def test_nobody_is_overdue_within_the_hour_or_while_nothing_is_known_of_the_past():
     picture = view(thought(running(1, range(6)), 2 * HOUR_S))
     job = predicted(10, 8, HOUR_S, waited_s=0.9 * HOUR_S)
-    assert decide(picture, job, standing=Standing(fifo_wait_s=0.0)).promises == ()
-    assert decide(picture, replace(job, queued_at=NOW - 1.1 * HOUR_S), standing=Standing(fifo_wait_s=0.0)).promises
-    assert decide(picture, replace(job, queued_at=0.0), standing=Standing()).promises == ()
+    short = view(thought(running(1, range(6)), 60.0))
+    assert decide(short, job, standing=Standing(fifo_wait_s=0.0)).sticky == ()
+    assert decide(short, replace(job, queued_at=NOW - 1.1 * HOUR_S), standing=Standing(fifo_wait_s=0.0)).sticky
+    assert decide(picture, replace(job, queued_at=0.0), standing=Standing()).sticky == ()
 
 
 def test_a_limit_on_how_much_runs_is_kept_within_a_plan_and_across_running_jobs():

@@ -40,7 +40,7 @@ def test_jobs_of_one_class_of_length_take_turns_by_age_and_shorter_classes_go_fi
 
 def test_a_promised_job_goes_first_among_its_priority_wherever_it_is_in_its_group():
     queue = QueueIndex([waiting(1, 1), waiting(2, 1), waiting(3, 1), waiting(4, 1, priority=80)])
-    promised = Standing(promises=(Reservation(3, "n1", (0,), None, promised=True),))
+    promised = Standing(kept=(Reservation(3, "n1", (0,), None, promised=True, sticky=True),))
     assert [job.id for job, *_ in queue.walk(Ranking(Policy(), NOW, promised))] == [4, 3, 1, 2]
 
 

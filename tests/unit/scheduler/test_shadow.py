@@ -15,7 +15,7 @@ from dcdaemon.scheduler.shadow import DAY_S, MEMORY_DAYS, Shadow
 )
 def test_with_true_durations_it_waits_as_long_as_a_plain_replay_of_fifo(arrivals, nodes):
     jobs = [(float(at), float(run_s), gpus) for at, run_s, gpus in sorted(arrivals)]
-    shadow = Shadow([8] * nodes)
+    shadow = Shadow([8] * nodes, foreseen=0.0)
     for number, (at, run_s, gpus) in enumerate(jobs):
         shadow.submit(number, gpus, run_s, at)
     starts = fifo_starts(jobs, nodes, lowest)
@@ -23,7 +23,7 @@ def test_with_true_durations_it_waits_as_long_as_a_plain_replay_of_fifo(arrivals
 
 
 def test_what_is_learned_of_a_run_moves_its_end():
-    shadow = Shadow([1])
+    shadow = Shadow([1], foreseen=0.0)
     shadow.submit(1, 1, 1000.0, 0.0)
     shadow.submit(2, 1, 1000.0, 0.0)
     shadow.started(1, 0.0)
@@ -33,13 +33,13 @@ def test_what_is_learned_of_a_run_moves_its_end():
 
 
 def test_a_job_that_outlasts_its_prediction_is_taken_to_last_as_long_again():
-    shadow = Shadow([1])
+    shadow = Shadow([1], foreseen=0.0)
     shadow.submit(1, 1, 100.0, 0.0)
     shadow.started(1, 0.0)
     shadow.submit(2, 1, 100.0, 0.0)
     # At 100 it has run for as long as was thought: nothing says yet that it lasts longer.
     assert shadow.longest_wait_s(99.0) == 99.0
-    late = Shadow([1])
+    late = Shadow([1], foreseen=0.0)
     late.submit(1, 1, 100.0, 0.0)
     late.submit(2, 1, 100.0, 50.0)
     late.started(1, -30.0)
@@ -47,7 +47,7 @@ def test_a_job_that_outlasts_its_prediction_is_taken_to_last_as_long_again():
 
 
 def test_those_who_still_wait_count_and_those_who_left_do_not():
-    shadow = Shadow([1])
+    shadow = Shadow([1], foreseen=0.0)
     shadow.submit(1, 1, math.inf, 0.0)
     shadow.submit(2, 1, 10.0, 5.0)
     assert shadow.longest_wait_s(65.0) == 60.0
@@ -56,14 +56,14 @@ def test_those_who_still_wait_count_and_those_who_left_do_not():
 
 
 def test_a_job_that_no_node_can_hold_is_left_out():
-    shadow = Shadow([4, 4])
+    shadow = Shadow([4, 4], foreseen=0.0)
     shadow.submit(1, 9, 10.0, 0.0)
     shadow.submit(2, 1, 10.0, 0.0)
     assert shadow.longest_wait_s(100.0) == 0.0
 
 
 def test_long_waits_are_forgotten_in_the_end():
-    shadow = Shadow([1])
+    shadow = Shadow([1], foreseen=0.0)
     shadow.submit(1, 1, 3600.0, 0.0)
     shadow.submit(2, 1, 10.0, 0.0)
     shadow.submit(3, 1, 10.0, 7200.0)

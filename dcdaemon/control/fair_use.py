@@ -15,7 +15,7 @@ _HALF_LIVES = 8
 _STEPS = 64
 
 
-class Shares:
+class FairUse:
     """Decayed GPU time: attempts that have ended as they end, those that run up to the moment somebody asks."""
 
     def __init__(self, sharing: Sharing) -> None:

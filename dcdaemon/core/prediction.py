@@ -1,0 +1,52 @@
+"""How long a job is expected to run, what that is taken from, and how well it turned out."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from dcdaemon.core.job import JobState
+
+
+class Source(StrEnum):
+    """What a prediction is mostly taken from."""
+
+    LIMIT = "limit"
+    HISTORY = "history"
+    PRIOR = "prior"
+
+
+class Prediction(NamedTuple):
+    """The run time that a job exceeds in one case of two, in seconds.
+
+    `sigma` is the spread of its natural logarithm: two of three jobs run for as long, give or take a factor of e to the
+    power of it.
+    """
+
+    run_s: float
+    by: Source
+    sigma: float
+
+
+class PastRun(NamedTuple):
+    """An attempt that is over: whose, of which command, how it ended and after what time, and what was predicted."""
+
+    user: str
+    argv: tuple[str, ...]
+    gpus: int
+    limit_s: float | None
+    state: JobState
+    run_s: float
+    predicted_s: float | None = None
+    predicted_by: str | None = None
+
+
+class Accuracy(NamedTuple):
+    """How well predictions turned out: for every second job the true time was within a factor of `typical_ratio`.
+
+    `within_2x_ratio` is the share of jobs, 0 to 1, whose prediction was neither more than twice the truth nor less than
+    half of it; `longer_ratio` the share that ran longer than predicted. None without jobs.
+    """
+
+    jobs: int
+    typical_ratio: float | None = None
+    within_2x_ratio: float | None = None
+    longer_ratio: float | None = None

@@ -1,0 +1,36 @@
+"""How it is said that GPUs are booked."""
+
+from collections.abc import Sequence
+
+from dcdaemon.core.reasons import BookedGpus, Facts
+from dcdaemon.core.units import format_duration
+from dcdaemon.scheduler.grammar import conjoined, counted, gpus
+
+_NAMED_AT_MOST = 3
+
+
+def booked_sentence(job: str, facts: Facts, needed: str, free: str) -> str:
+    """Return who has the GPUs, from when and until when, and what limit would let the job in before."""
+    told = f"{job} needs {needed}, {free}: {conjoined(_named(facts['node'], facts['booked']))}."
+    limit_s = facts.get("limit_to_start_s")
+    return f"{told} With a time limit of {format_duration(limit_s)} it could start now." if limit_s else told
+
+
+def booked_note(facts: Facts) -> str:
+    """Return the same in a few words: the booking that is over first."""
+    first = min(facts["booked"], key=lambda one: one["ends_in_s"])
+    return f"booked: {first['label']} (<{format_duration(first['ends_in_s'])})"
+
+
+def _named(node: str, booked: Sequence[BookedGpus]) -> list[str]:
+    named = [_one(node, one) for one in booked[:_NAMED_AT_MOST]]
+    more = len(booked) - len(named)
+    return [*named, counted(more, "later booking")] if more else named
+
+
+def _one(node: str, one: BookedGpus) -> str:
+    """Return `GPUs 4 and 5 are booked (course) for another 3h`, or `... in 2h, for 4h`."""
+    listed = gpus([(node, gpu) for gpu in one["gpus"]])
+    length = format_duration(one["ends_in_s"] - one["opens_in_s"])
+    when = f"in {format_duration(one['opens_in_s'])}, for {length}" if one["opens_in_s"] else f"for another {length}"
+    return f"{listed} {'is' if len(one['gpus']) == 1 else 'are'} booked ({one['label']}) {when}"

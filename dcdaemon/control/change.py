@@ -1,4 +1,4 @@
-"""Cancel, hold, release, requeue and preempt: one durable change of one job each, checked against the caller's rights."""
+"""Cancel, hold, release, requeue, preempt: one durable change of one job each, checked against the caller's rights."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from dcdaemon.anomalies.work import process_name
+from dcdaemon.control.topology import neighbourhoods
 from dcdaemon.core.gpu import GpuHealth, GpuProcess
 from dcdaemon.core.ports import GpuMark
 from dcdaemon.core.samples import CLOCK_EVENT_BITS, GpuReading, GpuSample
@@ -54,11 +55,11 @@ def foreign(sample: GpuSample | None, allowed: Collection[str]) -> list[GpuProce
 
 def slots(reading: GpuReading, marks: Mapping[int, GpuMark], allowed: Collection[str]) -> tuple[GpuSlot, ...]:
     """Return every GPU as the scheduler sees it."""
-    samples = {sample.gpu: sample for sample in reading.samples}
+    samples, places = {sample.gpu: sample for sample in reading.samples}, neighbourhoods(reading.gpus)
     return tuple(
         GpuSlot(
             gpu.index, gpu.mem_total_bytes, *_block(gpu.index, reading, samples.get(gpu.index), marks, allowed),
-            neighbourhood=() if gpu.numa_node is None else (gpu.numa_node,),
+            neighbourhood=places[gpu.index],
             penalty=penalty(samples.get(gpu.index)),
             mem_used_bytes=used.mem_used_bytes if (used := samples.get(gpu.index)) is not None else None,
         )

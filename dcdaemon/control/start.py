@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from dcdaemon.control import change
+from dcdaemon.control import change as changing
 from dcdaemon.control.bookings import disturbs
 from dcdaemon.control.change import refresh, stop_again
 from dcdaemon.control.desk import Desk
@@ -44,7 +44,7 @@ def make_room(desk: Desk, asked: Preemption) -> None:
     """Ask all victims to end; one that ended meanwhile has made its room."""
     for job_id in asked.victims:
         try:
-            change.preempt(desk, job_id)
+            changing.preempt(desk, job_id)
         except (Refused, NotFound) as error:
             log.info("not preempted: %s", error.message, extra={"action": "preempt_refused", "job": job_id})
             continue

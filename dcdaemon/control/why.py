@@ -14,6 +14,7 @@ from dcdaemon.scheduler.explain import explain, explain_all
 from dcdaemon.scheduler.notes import short
 from dcdaemon.scheduler.order import Ranking
 from dcdaemon.scheduler.queue import QueueIndex
+from dcdaemon.scheduler.space import spaces_of
 
 NOW = "now"
 
@@ -48,7 +49,7 @@ def places(desk: Desk) -> dict[int, int]:
     now = desk.clock.now()
     with desk.book.lock:
         view = replace(desk.book.view(), standing=standing(desk, now))
-        ordered = desk.book.queue.ordered(Ranking(desk.policy, now, view.standing, Tally.of(view)))
+        ordered = desk.book.queue.ordered(Ranking(desk.policy, now, view.standing, Tally.of(view), spaces_of(view)))
     return {queued.id: place for place, queued in enumerate(ordered)}
 
 

@@ -14,7 +14,10 @@ class GpuHealth(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GpuInfo:
-    """What does not change while the driver is loaded; `index` is the PCI order, as CUDA_DEVICE_ORDER=PCI_BUS_ID."""
+    """What does not change while the driver is loaded; `index` is the PCI order, as CUDA_DEVICE_ORDER=PCI_BUS_ID.
+
+    `nvlink_ends` are the PCI bus ids that its NVLinks lead to: other GPUs, or switches.
+    """
 
     index: int
     uuid: str
@@ -25,6 +28,7 @@ class GpuInfo:
     power_limit_w: float | None = None
     numa_node: int | None = None
     simulated: bool = False
+    nvlink_ends: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

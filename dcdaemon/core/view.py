@@ -1,6 +1,6 @@
 """The immutable picture a scheduling decision is made from."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -61,7 +61,6 @@ class RunningJob:
     ends_at: float | None
     started_at: float | None = None
     predicted_s: float | None = None
-    expected_s: float | None = None
     gpu_mem_bytes: int | None = None
     user: str = ""
     account: str = ""
@@ -80,7 +79,7 @@ class QueuedJob:
     """A waiting job as the scheduler sees it; `sequence` breaks ties first in, first out.
 
     `limit_s` is the longest it can hold its place: the limit that was asked for and `grace_s`. `predicted_s` is
-    what it is thought to run, None when nobody knows, and `expected_s` what such jobs ran in the mean; `queued_at` is when it became ready, epoch seconds.
+    what it is thought to run, None when nobody knows; `queued_at` is when it became ready, epoch seconds.
     `gpu_mem_bytes` asks for that much of one GPU's memory instead of whole GPUs. `caps` are the limits that it
     counts against while it runs. Of the jobs it waits for, any end of those in `waits_any` will do, and those in
     `waits_not_ok` must not succeed.
@@ -100,7 +99,6 @@ class QueuedJob:
     queued_at: float = 0.0
     begin_at: float | None = None
     predicted_s: float | None = None
-    expected_s: float | None = None
     gpu_mem_bytes: int | None = None
     user: str = ""
     account: str = ""
@@ -115,13 +113,15 @@ class QueuedJob:
 class Standing:
     """What the past says to a decision.
 
-    `kept` are the sticky reservations of the plan before. `fifo_wait_s` is the longest wait that first in, first out would have
-    made of the jobs so far, None while unknown. `shares_used` is what each account and user had of its fair share.
+    `kept` are the sticky reservations of the plan before. `fifo_wait_s` is the longest wait that first in, first out
+    would have made of the jobs so far, None while unknown. `shares_used` is what each account and user had of its fair
+    share. `expect` tells how long jobs of a prediction have run in the mean, seconds; None takes it as predicted.
     """
 
     kept: tuple[Reservation, ...] = ()
     fifo_wait_s: float | None = None
     shares_used: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    expect: Callable[[float], float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dcdaemon.scheduler.grammar import NAMED_AT_MOST
 from dcdaemon.scheduler.order import AGEING, OVERDUE, WIDTH_EXPONENT, Rank, Ranking, lasting_s, length_class, typical_s
 from dcdaemon.scheduler.policy import Order, Policy
 from dcdaemon.scheduler.queue import QueueIndex, is_ready
+from dcdaemon.scheduler.space import spaces_of
 
 
 class Key(NamedTuple):
@@ -38,7 +39,7 @@ class Line:
     @classmethod
     def of(cls, view: ClusterView, queue: QueueIndex, policy: Policy, now: float) -> Self:
         """Line the queue up; costs as many ranks as jobs wait."""
-        ranking = Ranking(policy, now, view.standing, Tally.of(view))
+        ranking = Ranking(policy, now, view.standing, Tally.of(view), spaces_of(view))
         queue.line_up(ranking)
         return cls(queue, ranking, sorted(Key.of(job, ranking) for job in queue))
 

@@ -17,7 +17,7 @@ from dcdaemon.scheduler.policy import Policy
 from dcdaemon.scheduler.queue import QueueIndex
 from dcdaemon.scheduler.reserve import Guards, Terms, reserve
 from dcdaemon.scheduler.shape import Demand, Shape
-from dcdaemon.scheduler.space import Hold, NodeSpace, drains_s, spaces_of
+from dcdaemon.scheduler.space import Hold, NodeSpace, spaces_of
 
 #: For how many overdue jobs something is kept at a time.
 MOST_STICKY = 1
@@ -55,7 +55,9 @@ def pass_on(  # noqa: PLR0913  as above
 ) -> "Pass":
     """Make the same decision and return the pass itself: who is kept off which GPUs, and what is left."""
     # 2 order: higher priority first, then the overdue, then the order of the queue
-    ranking = Ranking(policy, now, standing or Standing(), tally or Tally({}), drains_s(nodes, now))
+    ranking = Ranking(policy, now, standing or Standing(), tally or Tally({}), nodes)
+    for node in nodes:
+        node.expect(ranking.standing.expect)
     windows = Windows(bookings, now)
     # An open booking is a small cluster of its own: those it is for are served there first, and nobody else ever.
     done: tuple[Pass, ...] = ()
@@ -231,13 +233,16 @@ class Pass:
         self.guards.note(share, [part.node for part in placement.parts])
         self.ranking.take(job)
         self.narrowed.clear()
-        expected_s = job.predicted_s if job.expected_s is None else job.expected_s
+        expect = self.ranking.standing.expect
+        expected_s = job.predicted_s if expect is None or job.predicted_s is None else expect(job.predicted_s)
         for node, gpus in placement.parts:
             self.guards.ends.pop(node.position, None)
             ends_at = self.now + share.longest_s
-            self.nodes[node.position].take(
-                Hold(job.id, gpus, share.cpus, share.mem_bytes, ends_at, self.now, expected_s, share.gpu_mem_bytes)
-            )
+            hold = Hold(
+                job.id, gpus, share.cpus, share.mem_bytes, ends_at, self.now, job.predicted_s, share.gpu_mem_bytes,
+                expected_s,
+            )  # fmt: skip
+            self.nodes[node.position].take(hold)
         also = tuple(Part(node.name, gpus) for node, gpus in others)
         self.starts.append(Start(job.id, first.node.name, first.gpus, bool(self.guards.all), also))
 

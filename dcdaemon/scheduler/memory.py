@@ -1,4 +1,4 @@
-"""What a scheduler remembers from plan to plan: what it keeps for whom, and what first in, first out would have done."""
+"""What a scheduler remembers: what it keeps for whom, and what first in, first out would have done."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -35,10 +35,6 @@ class Memory:
         self._kept: tuple[Reservation, ...] = ()
         #: What was predicted of the jobs that have not ended.
         self._predicted: dict[int, float] = {}
-
-    def expected_s(self, predicted_s: float) -> float:
-        """Return how long jobs of this prediction ran in the mean."""
-        return self._calibration.expected_s(predicted_s)
 
     def queued(self, job: QueuedJob, now: float) -> None:
         """Note a job that is ready to start."""
@@ -87,4 +83,5 @@ class Memory:
     def standing(self, now: float, shares_used: Mapping[tuple[str, str], float] | None = None) -> Standing:
         """Return what the past says to a decision made now."""
         longest_s = None if self._shadow is None else self._shadow.longest_wait_s(now)
-        return Standing(self._kept, longest_s, shares_used or {})
+        expect = None if self._shadow is None else self._calibration.means
+        return Standing(self._kept, longest_s, shares_used or {}, expect)

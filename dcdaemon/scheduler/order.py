@@ -10,6 +10,7 @@ from dcdaemon.core.view import QueuedJob, Standing
 from dcdaemon.scheduler.caps import Tally
 from dcdaemon.scheduler.fair_share import Claims
 from dcdaemon.scheduler.policy import Order, Policy
+from dcdaemon.scheduler.space import NodeSpace, drains_s
 
 #: Shorter predictions are not told apart.
 SHORTEST_S = 300.0
@@ -81,8 +82,8 @@ class Ranking:
     now: float
     standing: Standing
     tally: Tally = field(default_factory=lambda: Tally({}))
-    #: How long until so many nodes are wholly free, as far as is known, from one node on; seconds.
-    drains_s: Sequence[float] = ()
+    #: As they are before anything starts; without them nobody goes first because nodes take long to empty.
+    nodes: Sequence[NodeSpace] = ()
     #: Where two queues of one tier have different orders: which order goes first.
     lines: Mapping[Order, int] = field(default_factory=dict)
     promised: Mapping[int, int] = field(init=False)
@@ -90,6 +91,7 @@ class Ranking:
     #: Asked for every group of every pass, worked out once.
     _rules: dict[str, tuple[Order, int]] = field(default_factory=dict)
     _patience_s: dict[int, float] = field(default_factory=dict)
+    _drains_s: list[float] | None = None
 
     def __post_init__(self) -> None:
         self.claims = Claims(self.standing.shares_used, self.policy.weights)
@@ -181,9 +183,11 @@ class Ranking:
 
     def _drain_s(self, gpus: int) -> float:
         """Return how long the nodes that a job may need take to empty: it has to go first so much earlier."""
-        if not self.drains_s:
+        if not self.nodes:
             return 0.0
-        drain_s = self.drains_s[min(-(-gpus // NODE_GPUS) or 1, len(self.drains_s)) - 1]
+        if self._drains_s is None:
+            self._drains_s = drains_s(self.nodes, self.now)
+        drain_s = self._drains_s[min(-(-gpus // NODE_GPUS) or 1, len(self._drains_s)) - 1]
         return 0.0 if drain_s == math.inf else drain_s
 
     def _order_in(self, queue: str) -> Order:

@@ -37,7 +37,7 @@ class Picture:
         kept_last = sorted(self.plan.reservations, key=lambda kept: -math.inf if kept.at is None else -kept.at)
         self.kept_for: dict[int, Reservation] = {kept.job_id: kept for kept in kept_last}
         self.tally = Tally.of(view)
-        self.ranking = Ranking(policy, now, view.standing, self.tally)
+        self.ranking = Ranking(policy, now, view.standing, self.tally, self.nodes)
         queue.line_up(self.ranking)
         self._nearest: dict[object, Nearest | None] = {}
         self._never_fits: dict[tuple[Demand, str], Reason | None] = {}

@@ -11,7 +11,6 @@ from dcdaemon.scheduler.reserve import Guards
 from dcdaemon.scheduler.shape import Shape
 from dcdaemon.scheduler.space import NodeSpace
 
-
 #: Whether the node is wholly free, how much longer it would be in use, what it has free, and its position.
 NodeCost = tuple[bool, float, int, int]
 

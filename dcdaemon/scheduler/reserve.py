@@ -148,7 +148,8 @@ def reserve(
     """Return the earliest start there is for the job, None where those kept for others leave it none.
 
     Where endless jobs are in the way everywhere, the node that lacks least is kept: what becomes free there stays
-    free, so the job comes closer with every end and cannot starve. For a share of a GPU a whole one is kept: which jobs will share it then is not known.
+    free, so the job comes closer with every end and cannot starve. For a share of a GPU a whole one is kept: which
+    jobs will share it then is not known.
     """
     shape, now = Shape.of(job), guards.now
     if shape.gpu_mem_bytes is not None:
@@ -204,7 +205,7 @@ def _last_sharers(holds: Iterable[Hold], now: float) -> list[Hold]:
 def _beside(hold: Hold, barred: frozenset[int]) -> Hold:
     """Return what a job's end brings to somebody who counts on none of these GPUs; CPUs are spoken for already."""
     gpus = tuple(gpu for gpu in hold.gpus if gpu not in barred)
-    return Hold(hold.job_id, gpus, 0, 0, hold.ends_at, hold.started_at, hold.expected_s)
+    return Hold(hold.job_id, gpus, 0, 0, hold.ends_at, hold.started_at, hold.predicted_s, None, hold.expected_s)
 
 
 def _can_hold(room: Room, shape: Shape) -> bool:

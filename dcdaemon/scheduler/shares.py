@@ -50,7 +50,7 @@ class SharedGpus:
             share = self.on[gpu].pop(job_id)
             if gpu in self.used:
                 self.used[gpu] -= share.mem_bytes
-            if True:
+            if not self.on[gpu]:
                 del self.on[gpu]
                 left.append(gpu)
         return left

@@ -2,7 +2,7 @@
 
 import math
 from bisect import insort
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Self
 
@@ -17,7 +17,7 @@ SOON_S = 60.0
 DUE_NOW = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Hold:
     """What one job holds on a node and when it gives it back at the latest; infinity when endless.
 
@@ -30,17 +30,22 @@ class Hold:
     mem_bytes: int
     ends_at: float
     started_at: float | None = None
-    expected_s: float | None = None
+    predicted_s: float | None = None
     gpu_mem_bytes: int | None = None
+    #: What jobs of this prediction run in the mean; learned anew from pass to pass.
+    expected_s: float | None = None
 
     def expected_end(self, now: float) -> float:
         """Return when the job is thought to end: as expected, and once past that after as long again as it ran."""
-        if self.expected_s is None or self.started_at is None:
-            return self.ends_at
-        expected = self.started_at + self.expected_s
+        # Asked a hundred times a pass: written out rather than put together from min() and max().
+        begin, ends_at = self.started_at, self.ends_at
+        if self.expected_s is None or begin is None:
+            return ends_at
+        expected = begin + self.expected_s
         if expected <= now:
-            expected = now + max(now - self.started_at, SOON_S)
-        return min(expected, self.ends_at)
+            ran_s = now - begin
+            expected = now + (max(SOON_S, ran_s))
+        return min(ends_at, expected)
 
 
 class Closure(NamedTuple):
@@ -81,15 +86,27 @@ class NodeSpace:
     closures: tuple[Closure, ...] = ()
     shared: SharedGpus = field(default_factory=SharedGpus)
     barred: frozenset[int] = frozenset()
+    #: By what the expected runs of the jobs here were told.
+    expected_by: Callable[[float], float] | None = None
 
     @property
     def idle(self) -> list[int]:
         """The GPUs that nobody holds, booked or not."""
         return [*self.free, *self.shut] if self.shut else self.free
 
+    def expect(self, expected_s: Callable[[float], float] | None) -> None:
+        """Learn anew how long the jobs here are thought to run; as predicted when nothing says better."""
+        if expected_s is not None and expected_s is self.expected_by:
+            return
+        self.expected_by = expected_s
+        for hold in self.holds:
+            if hold.predicted_s is not None:
+                hold.expected_s = hold.predicted_s if expected_s is None else expected_s(hold.predicted_s)
+
     def last_end(self, now: float) -> float:
         """Return when the last job here is thought to end: now when nothing runs."""
-        return max((hold.expected_end(now) for hold in self.holds), default=now)
+        ends = [hold.expected_end(now) for hold in self.holds]
+        return max(ends) if ends else now
 
     def lacking(self, shape: Shape) -> Lack:
         """Return what the shape needs and the node does not have free now."""
@@ -161,7 +178,7 @@ def _ends_at(hold: Hold) -> float:
 
 def drains_s(nodes: Iterable[NodeSpace], now: float) -> list[float]:
     """Return how long until one node, two nodes and so on are wholly free, as far as is known, in seconds."""
-    return sorted(node.last_end(now) - now for node in nodes)
+    return sorted([node.last_end(now) - now for node in nodes])
 
 
 def spaces_of(view: ClusterView) -> list[NodeSpace]:
@@ -169,7 +186,10 @@ def spaces_of(view: ClusterView) -> list[NodeSpace]:
     running: dict[str, list[RunningJob]] = {}
     for job in view.running:
         running.setdefault(job.node, []).append(job)
-    return [_space(place, node, running.get(node.name, ())) for place, node in enumerate(view.nodes)]
+    spaces = [_space(place, node, running.get(node.name, ())) for place, node in enumerate(view.nodes)]
+    for space in spaces:
+        space.expect(view.standing.expect)
+    return spaces
 
 
 def _space(position: int, node: NodeView, running: Iterable[RunningJob]) -> NodeSpace:
@@ -183,8 +203,9 @@ def _space(position: int, node: NodeView, running: Iterable[RunningJob]) -> Node
         ends_at = math.inf if job.ends_at is None else job.ends_at
         if job.stopping:
             ends_at = DUE_NOW
-        expected_s = job.predicted_s if job.expected_s is None else job.expected_s
-        space.take(Hold(job.id, gpus, job.cpus, job.mem_bytes, ends_at, job.started_at, expected_s, job.gpu_mem_bytes))
+        space.take(
+            Hold(job.id, gpus, job.cpus, job.mem_bytes, ends_at, job.started_at, job.predicted_s, job.gpu_mem_bytes)
+        )
     if space.shared.on:
         space.shared.measure()
     return space

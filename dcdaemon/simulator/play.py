@@ -123,7 +123,6 @@ class _Stage:
             predicted_s = self._choice.prediction_of(estimate_s)
             queued = QueuedJob(
                 number, number, _PRIORITY, job.gpus, 0, 0, limit_s, queued_at=job.submit_s, predicted_s=predicted_s,
-                expected_s=None if predicted_s is None else self._memory.expected_s(predicted_s),
             )  # fmt: skip
             self._queue.add(queued)
             self._memory.queued(queued, now)

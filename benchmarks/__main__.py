@@ -16,6 +16,7 @@ NAMES = (
     "metrics",
     "plan",
     "simulate",
+    "predict",
 )
 
 

@@ -32,8 +32,10 @@ $ curl --unix-socket /run/dcdaemon/dcd.sock http://dcd/v1/jobs -H 'content-type:
   `null`, never 0. New keys may be added; keys are not renamed or removed within `/v1`.
 - **Requests** are read strictly: an unknown key, a number in quotes or a half character is refused, and then nothing
   of the request is carried out. A submit takes all of its jobs or none, and what it answers is on disk.
-- **Selectors** (`sel`, `select`, `after`) are `42`, `3-7`, `last` or `@` (the caller's newest job), `@~1` (the one
-  before), `all` (the caller's unfinished jobs), and lists of these with commas.
+- **Selectors** (`sel`, `select`, `after`, `after_any`, `after_not_ok`) are `42`, `3-7`, `last` or `@` (the caller's
+  newest job), `@~1` (the one before), `all` (the caller's unfinished jobs), `120_3`, `120_[0-3,7]` or `120_*` (jobs of
+  the array 120), lists of these with commas, and `name:TEXT`.
+- **Times to come** (`begin_at`) are epoch seconds, or ISO 8601 with an offset.
 - **Streams**: `/v1/wait` answers when the jobs have ended; a log with `follow=1` ends when the attempt's last process
   is gone. `X-Dcd-Offset` tells where in the log the first byte sent stands; go on with `offset=` after a break.
 

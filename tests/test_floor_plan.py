@@ -46,6 +46,7 @@ ONLY_INSIDE_FUNCTIONS_OF_CLI = {"daemon", "grafana", "simulator"}
 HOME_OF: dict[str, str] = {
     "pynvml": "telemetry/",
     "psutil": "telemetry/",
+    "Cryptodome": "telemetry/",
     "sqlalchemy": "store/",
     "alembic": "store/",
     "psycopg": "store/",

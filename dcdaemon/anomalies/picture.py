@@ -29,6 +29,17 @@ class Allocation:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedBy:
+    """A job on a GPU that it may share with others, and the memory it declared."""
+
+    job_id: int
+    user: str
+    name: str
+    gpu: int
+    mem_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class UtilWindow:
     """Utilisation of one GPU under one job over the newest `span_s` seconds, of which `known_s` are known."""
 
@@ -64,6 +75,7 @@ class NodePicture:
     sample_ages_s: Mapping[int, float] = field(default_factory=dict)
     lost: frozenset[int] = frozenset()
     allocations: Mapping[int, Allocation] = field(default_factory=dict)
+    shares: tuple[SharedBy, ...] = ()
     util_windows: Mapping[int, UtilWindow] = field(default_factory=dict)
     foreign_ok: frozenset[str] = frozenset()
     filesystems: tuple[FilesystemSample, ...] = ()

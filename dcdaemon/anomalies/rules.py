@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from dcdaemon.anomalies.hardware import driver_missing, filesystem_full, gpu_lost, sample_stale
 from dcdaemon.anomalies.picture import NodePicture, Sign
+from dcdaemon.anomalies.sharing import share_exceeded
 from dcdaemon.anomalies.work import foreign_process, idle_gpu, job_crashed
 from dcdaemon.core.anomaly import Severity
 
@@ -36,6 +37,10 @@ RULES = (
     Rule(
         "idle_gpu", idle_gpu, Severity.WARNING,
         "A job holds a GPU and has used less than `idle_below` of it at every moment of `idle_after`.",
+    ),
+    Rule(
+        "share_exceeded", share_exceeded, Severity.WARNING,
+        "A job uses clearly more of a GPU's memory than it asked for; others share that GPU, or may.",
     ),
     Rule("foreign_process", foreign_process, Severity.WARNING, "A process that no job owns uses a GPU."),
     Rule(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dcdaemon.api.documents import Document, job_document
 from dcdaemon.control.desk import Desk
-from dcdaemon.control.why import reasons
+from dcdaemon.control.why import places, reasons
 from dcdaemon.core.anomaly import Anomaly
 from dcdaemon.core.job import ACTIVE, Job, JobState
 from dcdaemon.core.ports import JobQuery
@@ -37,9 +37,7 @@ def list_jobs(desk: Desk, wanted: Filter) -> tuple[list[Job], int]:
         )  # fmt: skip
         jobs = desk.store.jobs(query)
         return jobs, len(jobs)
-    with desk.book.lock:
-        order = {queued.id: place for place, queued in enumerate(desk.book.queue.ordered())}
-        jobs = desk.book.unfinished()
+    order, jobs = places(desk), desk.book.unfinished()
     jobs = [
         job for job in jobs
         if wanted.user in {None, job.spec.user} and wanted.name in {None, job.spec.name}

@@ -22,13 +22,18 @@ VERBS: dict[str, tuple[str, str]] = {
     "release": ("Jobs", "Let held jobs start"),
     "requeue": ("Jobs", "Run jobs again"),
     "gpus": ("Machine", "Each GPU, who uses it and how it is"),
+    "queues": ("Machine", "The queues, what runs and waits in them, and your limits"),
     "status": ("Machine", "The daemon: duties, queue, database"),
     "anomalies": ("Machine", "What looked wrong"),
     "events": ("Machine", "What happened to the hardware"),
     "drain": ("Machine", "Take a GPU out of use"),
     "undrain": ("Machine", "Give a GPU back"),
+    "bookings": ("Machine", "GPUs that are set aside, for whom and when"),
+    "book": ("Machine", "Set GPUs aside for users over a window of time"),
+    "unbook": ("Machine", "Call a booking off"),
     "history": ("Ledger", "Jobs that have ended: wait, run, GPU-hours, energy"),
     "energy": ("Ledger", "Energy, cost and carbon by user, job, GPU or day"),
+    "share": ("Ledger", "Who has had what of the GPUs, and who comes next"),
     "simulate": ("Ledger", "What recorded jobs would have waited under other policies or with more GPUs"),
     "daemon": ("Admin", "The daemon itself"),
     "doctor": ("Admin", "Check this machine and the daemon, with fixes"),
@@ -40,7 +45,7 @@ VERBS: dict[str, tuple[str, str]] = {
 #: Other names for the same verbs; those of Slurm work where they mean the same thing.
 ALIASES = {
     "queue": "ps", "kill": "cancel", "squeue": "ps", "scancel": "cancel", "srun": "run", "sinfo": "gpus",
-    "sacct": "history",
+    "sacct": "history", "sshare": "share",
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dcdaemon.cli.check import FAIL, OK, WARN, Check
 from dcdaemon.cli.collector_checks import collector_checks
+from dcdaemon.cli.queue_checks import queue_checks
 from dcdaemon.cli.show.words import count, memory
 from dcdaemon.client.answer import Document
 from dcdaemon.client.http import Client
@@ -44,6 +45,7 @@ def daemon_checks(client: Client) -> Iterator[Check]:
         return
     yield Check("daemon", OK, f"dcdaemon {status['version']} answers at {client.address.url} (pid {status['pid']})")
     yield from status_checks(status)
+    yield from queue_checks(client)
 
 
 def status_checks(status: Document) -> Iterator[Check]:

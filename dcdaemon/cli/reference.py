@@ -16,14 +16,16 @@ _HEAD = """\
 `dcd` and `dcdaemon` are the same program. This page is written by `python -m dcdaemon.cli.reference`.
 
 A job is selected by `SEL`: an id (`42`), a range (`3-7`), `last` or `@` (your newest), `@~1` (the one
-before), `all` (your unfinished ones), or `--name NAME`. A duration carries its unit: `90s`, `30m`, `2h30m`,
-`1d`, `1-12:00:00`; a bare number is refused. Exit codes: [exit-codes.md](exit-codes.md).
+before), `all` (your unfinished ones), `120_3`, `120_[0-3,7]` or `120_*` (jobs of the array 120; quote these,
+they mean something to the shell), or `--name NAME`. What jobs wait for may also be `name:NAME`. A duration
+carries its unit: `90s`, `30m`, `2h30m`, `1d`, `1-12:00:00`; a bare number is refused.
+Exit codes: [exit-codes.md](exit-codes.md).
 
 Verbs that list or tell something take `-o table|wide|json|jsonl|csv|id`, `--json`, `-q`, `--columns` and
-`--color`. JSON is the document of the HTTP API: snake_case, units in the keys, `null` for unknown. In a pipe
-a table is neither cut nor coloured; `NO_COLOR` and `FORCE_COLOR` are honoured. Data goes to stdout,
-everything else to stderr. Every verb that talks to the daemon takes `--url` (or `DCD_URL`) and
-`--token-file` (or `DCD_TOKEN_FILE`).
+`--color`; `ps`, `gpus` and `history` also `-o slurm` ([slurm.md](slurm.md)). JSON is the document of the
+HTTP API: snake_case, units in the keys, `null` for unknown. In a pipe a table is neither cut nor coloured;
+`NO_COLOR` and `FORCE_COLOR` are honoured. Data goes to stdout, everything else to stderr. Every verb that
+talks to the daemon takes `--url` (or `DCD_URL`) and `--token-file` (or `DCD_TOKEN_FILE`).
 """
 _SHARED = frozenset({"url", "token_file", "form", "as_json", "quiet", "columns", "color"})
 

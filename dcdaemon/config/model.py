@@ -97,13 +97,19 @@ class Scheduler:
         "Who goes first among jobs of one priority, where their queue does not say.",
     )
     patience: float = _key(
-        1.0,
+        0.9,
         MORE_THAN_0,
         "With shortest: a job goes first once it has waited so many times the longest wait of first in, first out.",
     )
     backfill: bool = _key(True, SWITCH, "Let a job pass the head of the queue where it cannot delay it.")  # noqa: FBT003
     default_limit_s: float | None = _key(
         "", optional(INTERVAL), "Time limit of a job that names none; empty: no limit.", "default_limit"
+    )
+    share_holdoff_s: float = _key(
+        "60s",
+        DURATION,
+        "How long the newest job on a shared GPU has to run before another one joins: it may still be loading.",
+        "share_holdoff",
     )
 
 

@@ -32,7 +32,7 @@ class Reservation:
     `also` names the further nodes of a gang; `at` is when the last of its nodes is free if every job runs to its
     limit, None when one has none; `expected_at` is when predictions say so, where that is earlier. A sticky one
     stays on its GPUs from plan to plan. A promised one is sticky, and onto its GPUs no job is let by a guess: only one
-    whose limit ends in time.
+    whose limit ends in time; it is made where limits tell when the job starts, or to one that has waited very long.
     """
 
     job_id: int

@@ -24,12 +24,21 @@ def merge(deltas: Iterable[UsageDelta]) -> list[UsageDelta]:
 
 def _of_sample(sample: GpuSample, holdings: Sequence[Holding], dt_s: float) -> Iterator[UsageDelta]:
     owners = {holding.job_id for holding in holdings if _holds_at(holding, sample)}
+    shared = len(owners) > 1
     for job_id, held_s in held_seconds(sample.gpu, sample.at - dt_s, sample.at, holdings).items():
         if job_id == IDLE:
             continue
         sampled_s = 0.0 if sample.util_ratio is None else held_s
-        memory = sample.mem_used_bytes if job_id in owners else None
+        memory = _of_job(sample, job_id) if shared else sample.mem_used_bytes
+        memory = memory if job_id in owners else None
         yield UsageDelta(job_id, sampled_s * (sample.util_ratio or 0.0), sampled_s, memory)
+
+
+def _of_job(sample: GpuSample, job_id: int) -> int | None:
+    """Return what one of several jobs on a GPU holds of its memory: what its processes do, as far as they are known."""
+    amounts = [process.mem_used_bytes for process in sample.processes or () if process.job_id == job_id]
+    known = [amount for amount in amounts if amount is not None]
+    return sum(known) if known else None
 
 
 def _holds_at(holding: Holding, sample: GpuSample) -> bool:

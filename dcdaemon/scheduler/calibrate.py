@@ -42,7 +42,7 @@ class Means:
     def given(self, predicted_s: float, ran_s: float) -> float:
         """Return the same of a job that has run for `ran_s` already."""
         mean_s = self(predicted_s)
-        if ran_s <= _LEAST_S:
+        if ran_s < _LEAST_S:
             return mean_s
         middle = math.log(mean_s) - self.spread**2 / 2
         z = (middle - math.log(ran_s)) / self.spread

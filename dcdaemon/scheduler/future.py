@@ -131,12 +131,17 @@ class Future:
         nodes = (start.node, *(part.node for part in start.also))
         self.started[job.id] = Started(self.at, nodes, len(self.over))
         longest_s = math.inf if job.limit_s is None else job.limit_s
-        run_s = longest_s if job.predicted_s is None else min(job.predicted_s * self._stretch, longest_s)
+        expected_s = self._expected_s(job)
+        run_s = longest_s if expected_s is None else min(expected_s * self._stretch, longest_s)
         spaces = [self._space_of[node] for node in nodes]
         self._runs[job.id] = _Run(spaces, self.at + run_s, run_s < longest_s, began_before=False, charges=[job])
         heapq.heappush(self._moments, (self.at + run_s, job.id))
         if job.gpu_mem_bytes is not None:
             self._note_loading(self.at)
+
+    def _expected_s(self, job: QueuedJob) -> float | None:
+        expect = self._standing.expect
+        return job.predicted_s if expect is None or job.predicted_s is None else expect(job.predicted_s)
 
     def _pass_on(self, step: int) -> bool:
         """Move on to the next moment at which something may change; False when none is known."""

@@ -27,8 +27,8 @@ NODE_GPUS = 8
 #: A job of more GPUs than this is wide, and overdue at that share of the time: it waits on when its turn has come.
 WIDE_GPUS = 8
 WIDE_SHARE = 0.85
-#: Once a job has waited so many times as long as makes it overdue, its start is promised: nobody passes it by a guess.
-PROMISED_AFTER = 1.4
+#: Once a job has waited so many times as long as makes it overdue, its start is promised though no limit tells when.
+PROMISED_AFTER = 2.0
 
 
 #: The line of those that go before all others of their priority and tier, and are promised a start.
@@ -168,7 +168,7 @@ class Ranking:
         return self._work_out_patience(gpus) if known is None else known
 
     def promises(self, job: QueuedJob) -> bool:
-        """Say whether an overdue job has waited so long that its start is promised."""
+        """Say whether an overdue job has waited so long that its start is promised, whatever is known of it."""
         return self.now - job.queued_at > PROMISED_AFTER * self._bound_s()
 
     def _work_out_patience(self, gpus: int) -> float:

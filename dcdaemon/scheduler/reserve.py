@@ -256,9 +256,9 @@ def _guard(job: QueuedJob, chosen: Sequence[Kept], terms: Terms) -> Guard:
     # A gang starts when the last of its nodes is free.
     at, latest_at = max(kept.at for kept in chosen), max(kept.latest_at for kept in chosen)
     expected_at = _known(at) if at < latest_at else None
-    reservation = Reservation(
-        job.id, *first, _known(latest_at), tuple(others), expected_at, terms.promised, terms.sticky
-    )
+    # Where limits tell the time, nobody has to guess, and nobody may.
+    promised = terms.sticky and (terms.promised or latest_at < math.inf)
+    reservation = Reservation(job.id, *first, _known(latest_at), tuple(others), expected_at, promised, terms.sticky)
     return Guard(reservation, at, {kept.node.position: kept for kept in chosen})
 
 

@@ -1,6 +1,6 @@
 """The figures of a run as people read them: labels, units, and in which order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dcdaemon.core.units import format_duration
@@ -89,3 +89,10 @@ def left_out_words(run: Run) -> str:
         if count
     ]
     return f"left out: {', '.join(parts)}" if parts else ""
+
+
+def learned_words(runs: Sequence[Run]) -> str:
+    """Return how far off the run times were that were learned, under each policy; nothing when they were not."""
+    ratios = [run.predicted.typical_ratio for run in runs if run.predicted is not None]
+    off = ", ".join(UNKNOWN if ratio is None else f"x{ratio:.1f}" for ratio in ratios)
+    return f"run times predicted typically within {off}" if off else ""

@@ -44,7 +44,7 @@ def take(connection: Connection, a_job: Job, slots: set[Slot]) -> bool:
     if not slots:
         return True
     if a_job.spec.gpu_mem_bytes is not None:
-        return _take_share(connection, a_job.id, min(slots))
+        return _take_shares(connection, a_job, slots)
     rows = [{"node": node, "gpu": gpu, "job_id": a_job.id} for node, gpu in sorted(slots)]
     taken = connection.execute(_take_statement(connection.dialect.name), rows).all()
     if len(taken) < len(rows):
@@ -66,6 +66,16 @@ def give_back(connection: Connection, a_job: Job, slots: set[Slot]) -> None:
             connection.execute(_GIVE_BACK, its)
         else:
             connection.execute(_PASS_ON, {**its, "next_id": another})
+
+
+def _take_shares(connection: Connection, a_job: Job, slots: set[Slot]) -> bool:
+    taken: set[Slot] = set()
+    for slot in sorted(slots):
+        if not _take_share(connection, a_job.id, slot):
+            give_back(connection, a_job, taken)
+            return False
+        taken.add(slot)
+    return True
 
 
 def _take_share(connection: Connection, job_id: int, slot: Slot) -> bool:

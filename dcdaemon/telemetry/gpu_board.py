@@ -216,7 +216,7 @@ class GpuBoard:
             sample=sample,
             row=row,
             processes=processes,
-            info=GpuInfo(**more["info"]) if "info" in more else None,
+            info=_info(more["info"]) if "info" in more else None,
             migs=tuple(_mig(at, index, values) for values in more["migs"]) if "migs" in more else None,
             odd=more.get("odd", ()),
         )
@@ -242,6 +242,10 @@ class GpuBoard:
         return tuple(
             replace(process, sm_util_ratio=share, instance=instance) for process, share, instance in known if process
         )
+
+
+def _info(values: dict[str, Any]) -> GpuInfo:
+    return GpuInfo(**{**values, "nvlink_ends": tuple(values.get("nvlink_ends", ()))})
 
 
 def _mig(at: float, gpu: int, row: Sequence[Any]) -> MigSample:

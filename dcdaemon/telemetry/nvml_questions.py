@@ -125,6 +125,17 @@ def link_count(handle: object) -> int:
         return 0
 
 
+def link_ends(handle: object) -> list[str]:
+    """Return the PCI bus ids that the GPU's NVLinks lead to, each once; a link that leads nowhere tells none."""
+    ends = set()
+    for link in range(link_count(handle)):
+        try:
+            ends.add(str(pynvml.nvmlDeviceGetNvLinkRemotePciInfo(handle, link).busId))
+        except pynvml.NVMLError as error:
+            unsupported(error.value)
+    return sorted(end for end in ends if end)
+
+
 def _memory_v2() -> Structure:
     made: Structure = pynvml.c_nvmlMemory_v2_t(pynvml.nvmlMemory_v2)
     return made

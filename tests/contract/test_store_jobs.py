@@ -69,6 +69,25 @@ def test_what_was_foretold_and_what_preemption_cost_is_kept(store: Store) -> Non
     assert store.job(job.id) == foretold
 
 
+def test_jobs_that_each_ask_for_a_part_of_it_share_a_gpu(store: Store) -> None:
+    ten, twenty, whole = (submit(store, gpu_mem_bytes=share) for share in (10 << 30, 20 << 30, None))
+    first, second = start(store, ten, 3), start(store, twenty, 3)
+    assert first is not None
+    assert second is not None
+    assert start(store, whole, 3) is None, "whole GPUs are not shared"
+    assert save(store, first, first.mark_ended(JobState.FAILED, 3000.0)) is not None
+    assert start(store, whole, 3) is None, "one of them is still there"
+    assert save(store, second, second.mark_ended(JobState.FAILED, 3000.0)) is not None
+    assert start(store, whole, 3) is not None
+
+
+def test_no_share_is_given_of_a_gpu_that_a_job_has_whole(store: Store) -> None:
+    whole, share = submit(store), submit(store, gpu_mem_bytes=10 << 30)
+    assert start(store, whole, 0, 1) is not None
+    assert start(store, share, 1) is None
+    assert start(store, share, 2) is not None
+
+
 def test_jobs_of_one_request_may_name_each_other_by_place(store: Store) -> None:
     submit(store)
     array = [a_spec(array_id=-1, array_index=index, array_limit=2) for index in range(3)]

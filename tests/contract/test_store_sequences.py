@@ -54,9 +54,9 @@ class Sequences(RuleBasedStateMachine):
         assert answered == expected
         return answered
 
-    @rule(target=seen, count=st.integers(1, 3), held=st.booleans())
-    def submit(self, *, count: int, held: bool) -> Any:
-        spec = JobSpec(("x",), "/", 1, 1, "u", "x", "e", gpus=1, held=held)
+    @rule(target=seen, count=st.integers(1, 3), held=st.booleans(), share=st.sampled_from([None, 5, 7]))
+    def submit(self, *, count: int, held: bool, share: int | None) -> Any:
+        spec = JobSpec(("x",), "/", 1, 1, "u", "x", "e", gpus=1, held=held, gpu_mem_bytes=share)
         return multiple(*self.both(lambda store: store.submit([spec] * count, 5.0, ADA)))
 
     @rule(target=seen, changes=st.lists(st.tuples(seen, st.sampled_from(JobState), GPUS), max_size=4))
@@ -88,8 +88,23 @@ class Sequences(RuleBasedStateMachine):
     def gpus_are_held_by_active_jobs_alone(self) -> None:
         with self.engine.connect() as connection:
             rows = connection.execute(sa.text("SELECT node, gpu, job_id FROM allocation")).all()
-        held = [(job.node, gpu, job.id) for job in self.memory.jobs(JobQuery(states=ACTIVE)) for gpu in job.gpus]
-        assert sorted(tuple(row) for row in rows) == sorted(held)
+            shares = connection.execute(sa.text("SELECT node, gpu, job_id FROM gpu_share")).all()
+        active = self.memory.jobs(JobQuery(states=ACTIVE))
+        whole, shared = (
+            {
+                (job.node, gpu, job.id)
+                for job in active
+                if (job.spec.gpu_mem_bytes is None) == is_whole
+                for gpu in job.gpus
+            }
+            for is_whole in (True, False)
+        )
+        held = {tuple(row) for row in rows}
+        assert len(rows) == len({(node, gpu) for node, gpu, _ in held}), "one holder is named of each GPU"
+        assert sorted(tuple(row) for row in shares) == sorted(shared)
+        assert held <= whole | shared
+        assert whole <= held
+        assert {slot[:2] for slot in held} == {slot[:2] for slot in whole | shared}
 
     def teardown(self) -> None:
         self.database.close()

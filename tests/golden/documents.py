@@ -72,6 +72,22 @@ def waiting(job_id: int, name: str, user: str, gpus: int, wait_s: float, short: 
     )
 
 
+def array_task(index: int, **changes: object) -> dict:
+    array = {"array_id": 120, "array_index": index, "array_limit": 5, **changes}
+    return waiting(120 + index, "sweep", "user1", 1, 720.0, "the limit of array 120 is reached") | array
+
+
+def array_queue() -> dict:
+    running = [
+        job(120 + index, "sweep", gpus=[index]) | {"array_id": 120, "array_index": index, "array_limit": 5}
+        for index in range(2)
+    ]
+    held = array_task(42, held=True)
+    tasks = [array_task(index) for index in range(2, 100) if index != 42]
+    document = queue()
+    return document | {"jobs": [*running, *tasks, held]}
+
+
 def ended(job_id: int, name: str, state: str, **changes: object) -> dict:
     facts = {"state": state, "ended_at": ago(200), "gpu_power_w": None, "exit_code": 0, **changes}
     return job(job_id, name, **facts)
@@ -336,3 +352,78 @@ def anomalies() -> dict:
             {**base, **crash, "cleared_at": ago(90), "acked_by": "user1"},
         ],
     }
+
+
+def queues() -> dict:
+    nothing = {"running_jobs": 0, "running_gpus": 0, "waiting_jobs": 0, "waiting_gpus": 0}
+    main = {
+        "name": "main", "default": True, "order": "shortest", "priority_tier": 0, "gpus": list(range(8)),
+        "gpus_missing": [], "default_limit_s": None, "max_limit_s": None, "max_gpus_per_job": None,
+        "max_gpus_per_user": None, "max_gpus": None, "max_jobs_per_user": None, "users": [], "accounts": [],
+        "urgent": False, "preemptible": False, "min_run_s": 0.0, "running_jobs": 3, "running_gpus": 6,
+        "waiting_jobs": 12, "waiting_gpus": 40, "admits_you": True,
+        "yours": nothing | {"running_jobs": 2, "running_gpus": 5},
+    }  # fmt: skip
+    short = {
+        "name": "short", "order": "fifo", "priority_tier": 1, "gpus": [6, 7], "gpus_missing": [9],
+        "default_limit_s": 600.0, "max_limit_s": 3600.0, "max_gpus_per_job": 1, "max_gpus_per_user": 2,
+        "max_jobs_per_user": 4, "urgent": True, "users": ["user1"], "accounts": ["vision"], "admits_you": False,
+    }  # fmt: skip
+    spare = {"name": "spare", "order": "fair-share", "preemptible": True, "min_run_s": 300.0, "default_limit_s": 7200.0}
+    limits = [
+        {"kind": "queue-user", "owner": "user2 in queue short", "used": 0.0, "most": 2, "counts": "gpus"},
+        {"kind": "queue-jobs", "owner": "user2 in queue short", "used": 0.0, "most": 4, "counts": "jobs"},
+        {"kind": "quota", "owner": "user2", "used": 5.25, "most": 4, "counts": "gpus"},
+    ]
+    return {
+        "schema": 1, "node": "n1",
+        "queues": [main, main | nothing | {"default": False, "yours": nothing} | short,
+                   main | nothing | {"default": False, "yours": nothing} | spare],
+        "gone": [], "you": {"user": "user2", "accounts": ["vision", "speech"], "gpus": 5, "lent_gpus": 1, "limits": limits},
+    }  # fmt: skip
+
+
+def share(account: str, user: str | None, used_gpu_s: float, **changes: object) -> dict:
+    return {
+        "account": account, "user": user, "shares": 1.0, "share_ratio": 0.25, "usage_gpu_s": used_gpu_s,
+        "usage_ratio": used_gpu_s / 900_000, "factor": 2 ** -(used_gpu_s / 900_000 / 0.25), "running_gpus": 0,
+        "waiting_jobs": 0, "next": None, **changes,
+    }  # fmt: skip
+
+
+def shares() -> dict:
+    lines = [
+        share("vision", None, 810_000, shares=3.0, share_ratio=0.75, factor=0.44, running_gpus=5, waiting_jobs=12),
+        share("vision", "user2", 90_000, share_ratio=0.375, factor=0.83, waiting_jobs=2, next=2),
+        share("vision", "user1", 720_000, share_ratio=0.375, factor=0.23, running_gpus=5, waiting_jobs=10, next=3),
+        share("", None, 90_000, factor=0.76, running_gpus=1, waiting_jobs=1),
+        share("", "user3", 90_000, factor=0.76, running_gpus=1, waiting_jobs=1, next=1),
+    ]
+    return {"schema": 1, "half_life_s": 604_800.0, "queues": ["main"], "shares": lines}
+
+
+def local(*moment: int) -> str:
+    """Return a time of the wall clock here, which looks the same in every zone."""
+    return datetime(*moment).astimezone().isoformat()
+
+
+def booking(booking_id: int, name: str, gpus: list[int], window: tuple[str, str], **changes: object) -> dict:
+    return {
+        "id": booking_id, "name": name, "state": "planned", "from_at": window[0], "until_at": window[1], "users": [],
+        "accounts": [], "node": "n1", "gpus": gpus, "reason": "", "booked_by": "root",
+        "booked_at": local(2026, 11, 30, 8, 0), "unbooked_at": None, "jobs": [], "in_the_way": [], **changes,
+    }  # fmt: skip
+
+
+def bookings() -> dict:
+    course = (local(2026, 12, 1, 9, 0), local(2026, 12, 1, 13, 0))
+    night = (local(2026, 12, 1, 22, 0), local(2026, 12, 2, 2, 0))
+    rows = [
+        booking(
+            3, "course", [4, 5, 6, 7], course, users=["ada", "bob"], accounts=["course"], state="open", jobs=[41, 42],
+            reason="week 12",
+        ),
+        booking(4, "", [0, 1], night, reason="new cables", in_the_way=[40]),
+        booking(5, "deadline of the big workshop", list(range(8)), (night[1], local(2026, 12, 9, 0, 0)), users=["eve"]),
+    ]  # fmt: skip
+    return {"schema": 1, "node": "n1", "bookings": rows}

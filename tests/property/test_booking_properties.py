@@ -20,11 +20,13 @@ from dcdaemon.scheduler.whatif import apply
 NOW = 1000.0
 NODES = {"n0": 4, "n1": 2}
 MEMORY = 10_000
-GPU_BYTES = 80
+GIB = 1024**3
+GPU_BYTES = 80 * GIB
 OWNERS = st.tuples(st.sampled_from(["ada", "bob", "eve"]), st.sampled_from(["", "vision"]))
 POLICIES = st.builds(
-    Policy, order=st.sampled_from(Order), backfill=st.booleans(), backfill_depth=st.sampled_from([0, 2, 1000])
-)
+    Policy, order=st.sampled_from(Order), backfill=st.booleans(), backfill_depth=st.sampled_from([0, 2, 1000]),
+    share_holdoff_s=st.just(0.0),
+)  # fmt: skip
 
 
 @st.composite
@@ -52,7 +54,7 @@ def jobs(draw, max_size=12):
     for number in range(1, draw(st.integers(1, max_size)) + 1):
         user, account = draw(OWNERS)
         limit_s = draw(st.sampled_from([None, 5.0, 10.0, 20.0, 30.0, 60.0, 90.5]))
-        share, cpus = draw(st.sampled_from([None, None, None, 30, 60])), draw(st.integers(0, 2))
+        share, cpus = draw(st.sampled_from([None, None, None, 30 * GIB, 60 * GIB])), draw(st.integers(0, 2))
         gpus = draw(st.integers(0, 4)) if share is None else 1
         asked = QueuedJob(number, number, 50, gpus, cpus, 0, limit_s, user=user, account=account, queued_at=NOW)
         made.append(replace(asked, gpu_mem_bytes=share))

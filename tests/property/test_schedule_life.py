@@ -9,18 +9,32 @@ from dataclasses import dataclass, replace
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from worlds import CAPS, MINUTE, NOW, OWNERS, QUEUES, begun, caps_of, known, lengths, nodes, parts, policies, predictions
+from worlds import (
+    CAPS,
+    MINUTE,
+    NOW,
+    OWNERS,
+    QUEUES,
+    begun,
+    caps_of,
+    known,
+    lengths,
+    nodes,
+    parts,
+    policies,
+    predictions,
+)
 
 from dcdaemon.core.plan import Plan, Reservation, Start
 from dcdaemon.core.view import ClusterView, GpuBlock, NodeView, QueuedJob, RunningJob
-from dcdaemon.scheduler.ahead import Key
+from dcdaemon.scheduler.ahead import Key, Line
 from dcdaemon.scheduler.caps import Cap, Tally
 from dcdaemon.scheduler.cycle import plan
 from dcdaemon.scheduler.explain import explain
 from dcdaemon.scheduler.gang import could_hold
 from dcdaemon.scheduler.memory import Memory
 from dcdaemon.scheduler.order import OVERDUE, Ranking
-from dcdaemon.scheduler.policy import Order, Policy
+from dcdaemon.scheduler.policy import Policy
 from dcdaemon.scheduler.queue import QueueIndex, is_ready
 from dcdaemon.scheduler.shape import Shape
 from dcdaemon.scheduler.space import spaces_of
@@ -132,8 +146,7 @@ class Life(RuleBasedStateMachine):
         view, queue = self.view(), QueueIndex(self.waiting.values())
         decided = plan(view, queue, self.policy, self.now)
         assert plan(view, QueueIndex(reversed(self.waiting.values())), self.policy, self.now) == decided
-        ranking = Ranking(self.policy, self.now, view.standing, Tally.of(view))
-        queue.line_up(ranking)
+        ranking = Line.of(view, queue, self.policy, self.now).ranking
         self.check_starts(view, decided)
         self.check_caps(view, decided)
         self.check_promises(decided, ranking)
@@ -180,8 +193,11 @@ class Life(RuleBasedStateMachine):
         )
 
     def check_promises(self, decided: Plan, ranking: Ranking) -> None:
-        """Assert that what starts on GPUs that a promise counts on is over in time by its limit, or goes before it."""
-        for kept in decided.promises:
+        """Assert that what starts on GPUs that are kept for another job is over in time, or goes before that job.
+
+        In time by its limit; only where nothing was promised, a safe guess will do, too.
+        """
+        for kept in decided.reservations:
             owner = self.waiting[kept.job_id]
             starts_at = known(kept.at if kept.expected_at is None else kept.expected_at)
             pinned = {(node, gpu) for node, gpus in parts(kept) for gpu in gpus}
@@ -190,8 +206,11 @@ class Life(RuleBasedStateMachine):
                 if pinned.isdisjoint((node, gpu) for node, gpus in parts(start) for gpu in gpus):
                     continue
                 in_time = job.limit_s is not None and self.now + job.limit_s <= starts_at
+                if not kept.promised and None not in {self.policy.safety, job.predicted_s}:
+                    in_time = in_time or self.now + self.policy.safety * job.predicted_s <= starts_at
                 assert in_time or Key.of(job, ranking) < Key.of(owner, ranking)
-            self.note_promise(kept)
+            if kept.promised:
+                self.note_promise(kept)
 
     def note_promise(self, kept: Reservation) -> None:
         if kept.at is None:
@@ -201,7 +220,7 @@ class Life(RuleBasedStateMachine):
         self.promised[kept.job_id] = kept.at
 
     def check_the_overdue(self, view: ClusterView, decided: Plan, ranking: Ranking) -> None:
-        """Assert that the first of the overdue, if it has to wait, is promised what it needs.
+        """Assert that for the first of the overdue, if it has to wait, what it needs is kept from plan to plan.
 
         With the above: a job that has waited longer than anyone should loses none of it to younger ones of its
         priority, except for a time that ends before it can start anyway.
@@ -219,12 +238,10 @@ class Life(RuleBasedStateMachine):
             return
         first = min(waiting, key=lambda job: Key.of(job, ranking))
         before = [
-            kept
-            for kept in decided.reservations
-            if Key.of(self.waiting[kept.job_id], ranking) < Key.of(first, ranking)
+            kept for kept in decided.reservations if Key.of(self.waiting[kept.job_id], ranking) < Key.of(first, ranking)
         ]
         # What is kept for a job of a higher priority may be all there is.
-        assert before or first.id in {kept.job_id for kept in decided.promises}
+        assert before or first.id in {kept.job_id for kept in decided.sticky}
 
     def seen(self, job: QueuedJob, spaces):
         gpus = self.policy.gpus_of(job.queue)
@@ -320,7 +337,8 @@ class Life(RuleBasedStateMachine):
             self.carry_out(self.decide(), frozenset())
             self.live_on(self.now + 200 * MINUTE)
         spaces = spaces_of(self.view())
-        assert not [job for job in self.waiting.values() if could_hold(Shape.of(job), self.seen(job, spaces), self.policy)]
+        left = self.waiting.values()
+        assert not [job for job in left if could_hold(Shape.of(job), self.seen(job, spaces), self.policy)]
 
 
 TestLife = Life.TestCase

@@ -45,8 +45,9 @@ def test_every_waiting_job_has_a_reason_that_agrees_with_the_plan(view, waiting,
         if job.id in kept:
             assert reason.code not in LIMITS | BLOCKED | {ReasonCode.NEVER_FITS, ReasonCode.BEGIN_TIME}
         if reason.code in LIMITS:
-            assert reason.facts["limit_used"] + reason.facts["limit_more"] > reason.facts["limit_most"] or (
-                reason.facts["limit_kept"]
+            assert (
+                reason.facts["limit_used"] + reason.facts["limit_more"] > reason.facts["limit_most"]
+                or (reason.facts["limit_kept"])
             )
         if reason.code in {ReasonCode.HELD, ReasonCode.DEPENDENCY, ReasonCode.BEGIN_TIME}:
             assert not is_ready(job)

@@ -102,8 +102,17 @@ def views(draw, *, blocks=True):
             job = QueuedJob(100 + len(running), 0, 50, len(held), 0, 0, None, user=user, account=account)
             running.append(
                 RunningJob(
-                    job.id, node.name, held, job_cpus, job_mem, None if limit_s is None else began + limit_s, began,
-                    draw(predictions), user=user, account=account, caps=caps_of(job),
+                    job.id,
+                    node.name,
+                    held,
+                    job_cpus,
+                    job_mem,
+                    None if limit_s is None else began + limit_s,
+                    began,
+                    draw(predictions),
+                    user=user,
+                    account=account,
+                    caps=caps_of(job),
                 )  # fmt: skip
             )
     drawn = draw(st.sets(st.sampled_from(sorted(CAPS))))
@@ -122,7 +131,8 @@ def promises(draw, machines):
         return ()
     node = draw(st.sampled_from(machines))
     gpus = tuple(gpu.index for gpu in node.gpus[: draw(st.integers(1, 4))])
-    return (Reservation(draw(st.integers(1, 3)), node.name, gpus, NOW + 3600.0, promised=True),)
+    kept = Reservation(draw(st.integers(1, 3)), node.name, gpus, NOW + 3600.0, sticky=True)
+    return (replace(kept, promised=draw(st.booleans())),)
 
 
 def after(view: ClusterView, waiting: dict[int, QueuedJob], starts: tuple[Start, ...], policy: Policy) -> ClusterView:
@@ -135,8 +145,19 @@ def begun(view, waiting, starts, policy, now) -> list[RunningJob]:
     spaces = spaces_of(view)
     return [
         RunningJob(
-            job.id, node, gpus, share.cpus, share.mem_bytes, None if job.limit_s is None else now + job.limit_s, now,
-            job.predicted_s, user=job.user, account=job.account, queue=job.queue, priority=job.priority, caps=job.caps,
+            job.id,
+            node,
+            gpus,
+            share.cpus,
+            share.mem_bytes,
+            None if job.limit_s is None else now + job.limit_s,
+            now,
+            job.predicted_s,
+            user=job.user,
+            account=job.account,
+            queue=job.queue,
+            priority=job.priority,
+            caps=job.caps,
         )  # fmt: skip
         for start in starts
         for job in [waiting[start.job_id]]

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from dcdaemon.cli.show.words import UNKNOWN, count, duration, memory, printable, short
+from dcdaemon.cli.show.words import UNKNOWN, count, duration, memory, percent, printable, short
 from dcdaemon.client.answer import Document
 
 
@@ -34,6 +34,7 @@ def status_text(status: Document) -> str:
         ("driver", _driver(status)),
         ("database", _database(base)),
         ("anomalies", f"{status['open_anomalies']} open"),
+        *_predictions(status.get("predictions")),
     ]
     lines = [status_line(status), ""]
     lines += [f"  {name:<10} {printable(str(value))}" for name, value in facts]
@@ -42,6 +43,15 @@ def status_text(status: Document) -> str:
     lines += [printable(f"  {one['kind']} {one['device']}: {one['error']}") for one in status.get("troubles", ())]
     lines += [f"  config: {printable(warning)}" for warning in status["config_warnings"]]
     return "\n".join(lines)
+
+
+def _predictions(told: Document | None) -> list[tuple[str, str]]:
+    """Return how well run times are predicted, nothing before a job with a prediction has ended."""
+    if not told or not told["jobs"]:
+        return []
+    by = ", ".join(f"by {name} x{one['typical_ratio']:.1f}" for name, one in told["by"].items() if one["jobs"])
+    within = f"typically within x{told['typical_ratio']:.1f}, {percent(told['within_2x_ratio'])} within x2"
+    return [("predicted", f"{within} ({by}; the last {count(told['jobs'], 'job')})")]
 
 
 def _database(base: Document) -> str:

@@ -1,11 +1,15 @@
 """GPUs as a table: who uses each one, its load and its health."""
 
+from dcdaemon.cli.show.bookings import window
 from dcdaemon.cli.show.output import Column, Page
 from dcdaemon.cli.show.words import UNKNOWN, celsius, count, energy, memory, memory_of, percent, short, watts
 from dcdaemon.client.answer import Document
 
 _UUID_CHARACTERS = 8
-_STATE_STYLE = {"free": "green", "busy": "", "drained": "yellow", "foreign": "yellow", "unhealthy": "red"}
+_STATE_STYLE = {
+    "free": "green", "busy": "", "drained": "yellow", "foreign": "yellow", "unhealthy": "red",
+    "booked": "cyan",
+}  # fmt: skip
 _HEALTH_STYLE = {"ok": "green", "stale": "yellow"}
 
 
@@ -16,13 +20,17 @@ def gpus_page(document: Document) -> Page:
 
 def used_by(gpu: Document) -> str:
     """Return the job on a GPU, the foreign processes on it, or why it is out of use."""
-    parts = []
-    if gpu["job"]:
-        parts.append(f"job {gpu['job']['id']} {gpu['job']['name']} ({gpu['job']['user']})")
+    parts = [_job(job) for job in gpu.get("jobs") or filter(None, [gpu["job"]])]
     if gpu.get("drained_reason"):
         parts.append(f"drained: {gpu['drained_reason']}")
     parts += [_process(process) for process in gpu["processes"] if process["job_id"] is None]
+    parts += [window(booking) for booking in gpu.get("bookings") or ()]
     return ", ".join(parts)
+
+
+def _job(job: Document) -> str:
+    share = job.get("gpu_mem_bytes")
+    return f"job {job['id']} {job['name']} ({job['user']}{'' if share is None else f', {memory(share)}'})"
 
 
 def _process(process: Document) -> str:

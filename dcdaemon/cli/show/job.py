@@ -3,13 +3,15 @@
 import shlex
 
 from dcdaemon.cli.show import words
-from dcdaemon.cli.show.jobs import clock, ending, gpus
+from dcdaemon.cli.show.jobs import clock, ending, gpus, label
 from dcdaemon.cli.show.words import UNKNOWN, ago, count, duration, printable, spans, when
 from dcdaemon.client.answer import Document
 
 _STEPS = (
     ("end_jobs", "ends or is cancelled", "end or are cancelled"),
     ("finish_dependencies", "succeeds", "succeed"),
+    ("end_dependencies", "ends", "end"),
+    ("fail_dependencies", "fails", "fail"),
     ("skip_jobs", "is out of its way", "are out of its way"),
 )
 
@@ -17,7 +19,10 @@ _STEPS = (
 def job_text(job: Document) -> str:
     """Return everything about a job: what was asked, where it stands, what it used, what was odd."""
     sections = [_facts(_what(job)), _facts(_where(job)), _facts(_used(job)), _timeline(job), _odd(job)]
-    return f"Job {job['id']} ({printable(job['name'])}): {headline(job)}\n\n" + "\n\n".join(filter(None, sections))
+    array = "" if job.get("array_id") is None else f", {label(job)} of array {job['array_id']}"
+    return f"Job {job['id']} ({printable(job['name'])}{array}): {headline(job)}\n\n" + "\n\n".join(
+        filter(None, sections)
+    )
 
 
 def why_text(answer: Document) -> str:
@@ -26,10 +31,21 @@ def why_text(answer: Document) -> str:
     steps = _unblock(answer["job_id"], answer.get("unblock") or {})
     if steps:
         lines.append(f"It starts when {' and '.join(steps)}.")
+    facts = answer.get("facts") or {}
+    if facts.get("ahead"):
+        lines.append(f"Place in line: {facts['ahead'] + 1}.")
     if answer.get("expected_start_at"):
-        start = answer["expected_start_at"]
-        lines.append(f"Expected start: {when(start)} at the latest ({ago(start)}).")
+        lines.append(f"Expected start: {_start(answer, facts)}.")
     return "\n".join(lines)
+
+
+def _start(answer: Document, facts: Document) -> str:
+    """Return the expected start and the interval around it; by limits alone it is the latest one."""
+    start, low, high = (answer.get(f"expected_{which}_at") for which in ("start", "low", "high"))
+    if low is None or facts.get("starts_basis") == "limits":
+        return f"{when(start)} at the latest ({ago(start)})"
+    between = f"between {when(low)} and {when(high)}" if high else f"hardly before {when(low)}"
+    return f"{when(start)} ({ago(start)}), {between}"
 
 
 def headline(job: Document) -> str:
@@ -50,12 +66,27 @@ def _what(job: Document) -> list[tuple[str, str]]:
         ("asked", _asked(job)),
         ("limit", duration(job["limit_s"]) if job["limit_s"] else "none"),
         ("priority", str(job["priority"])),
-        ("after", ", ".join(str(one) for one in job["after"]) or UNKNOWN),
+        ("after", spans(job["after"]) or UNKNOWN),
+        *((name, text) for name, text in _conditions(job) if text),
+    ]
+
+
+def _conditions(job: Document) -> list[tuple[str, str]]:
+    """Return what most jobs do without; empty where this one does."""
+    limit = job.get("array_limit")
+    return [
+        ("after end of", spans(job.get("after_any") or [])),
+        ("after fail of", spans(job.get("after_not_ok") or [])),
+        ("begin", when(job["begin_at"]) if job.get("begin_at") else ""),
+        ("array", f"at most {limit} at a time" if limit else ""),
+        ("queue", f"{job.get('queue') or ''}{', on GPUs that were lent: can be recalled' if job.get('lent') else ''}"),
+        ("account", job.get("account") or ""),
     ]
 
 
 def _asked(job: Document) -> str:
-    parts = [count(job["gpus_asked"], "GPU"), count(job["cpus"], "CPU")]
+    share = job.get("gpu_mem_bytes")
+    parts = [f"{words.memory(share)} of a GPU" if share else count(job["gpus_asked"], "GPU"), count(job["cpus"], "CPU")]
     return ", ".join(parts + ([words.memory(job["mem_bytes"])] if job["mem_bytes"] else []))
 
 
@@ -67,7 +98,27 @@ def _where(job: Document) -> list[tuple[str, str]]:
         ("time", f"{clock(job)} (waited {duration(job['wait_s'])})"),
         ("processes", spans(job.get("pids") or []) or UNKNOWN),
         ("exit", _exit(job)),
+        *((name, text) for name, text in _foretold(job) if text),
     ]
+
+
+def _foretold(job: Document) -> list[tuple[str, str]]:
+    """Return what was expected of the job when it was queued, and what preemption has cost it."""
+    predicted_s, start, times = job.get("predicted_s"), job.get("forecast_at"), job.get("preempted")
+    lowest, highest = job.get("forecast_low_at"), job.get("forecast_high_at")
+    between = f" (between {when(lowest)} and {when(highest)})" if lowest and highest else ""
+    return [
+        ("predicted", "" if predicted_s is None else f"{duration(predicted_s)} (by {job['predicted_by']}){_off(job)}"),
+        ("foretold", f"start {when(start)}{between}" if start else ""),
+        ("preempted", f"{count(times, 'time')}, {duration(job['lost_s'])} of work lost" if times else ""),
+    ]
+
+
+def _off(job: Document) -> str:
+    """Return how a job's run time compares with its prediction, once it has ended."""
+    if not job["ended_at"] or not job["run_s"]:
+        return ""
+    return f"; it ran {job['run_s'] / job['predicted_s']:.2g} times as long"
 
 
 def _exit(job: Document) -> str:
@@ -105,10 +156,16 @@ def _unblock(job_id: int, unblock: Document) -> list[str]:
     steps = []
     if unblock.get("release"):
         steps.append(f"it is released (dcd release {job_id})")
+    if unblock.get("begin_at"):
+        steps.append(f"its begin time comes ({when(unblock['begin_at'])})")
     for key, one, many in _STEPS:
         jobs = unblock.get(key) or []
         if jobs:
             steps.append(f"jobs {spans(jobs)} {many}" if len(jobs) > 1 else f"job {jobs[0]} {one}")
+    if unblock.get("first"):
+        steps.append("it goes before all others")
+    steps += [f"the limit of {' '.join(limit)} is lifted" for limit in unblock.get("lift_limits") or []]
+    steps += [f"booking {number} is called off" for number in unblock.get("unbook") or []]
     given_back = [gpu[1] if isinstance(gpu, list) else gpu for gpu in unblock.get("restore_gpus") or []]
     if given_back:
         steps.append(f"{'GPUs' if len(given_back) > 1 else 'GPU'} {spans(given_back)} can be used again")

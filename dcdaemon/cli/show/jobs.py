@@ -1,5 +1,6 @@
 """Jobs as tables: the queue, the history, and the sentences about them."""
 
+from dcdaemon.cli.show.folding import fold
 from dcdaemon.cli.show.output import Column, Page
 from dcdaemon.cli.show.words import (
     UNKNOWN,
@@ -26,7 +27,7 @@ _STATE_STYLE = {
 
 def queue_page(document: Document) -> Page:
     """Return the page of `dcd ps`."""
-    return Page(document, document["jobs"], QUEUE, talk=_queue_summary(document))
+    return Page(document, document["jobs"], QUEUE, talk=_queue_summary(document), folded=fold(document["jobs"]))
 
 
 def history_page(document: Document) -> Page:
@@ -40,13 +41,21 @@ def history_page(document: Document) -> Page:
     return Page(document, document["jobs"], HISTORY, talk=" · ".join(parts))
 
 
+def label(job: Document) -> str:
+    """Return what a person calls a job: its id, or its array's and its index there."""
+    if job.get("array_id") is None:
+        return str(job["id"])
+    return f"{job['array_id']}_{job.get('folded') or job['array_index']}"
+
+
 def note(job: Document) -> str:
     """Return the one thing worth knowing about a job now: why it waits, its load, how it ended."""
     if job["state"] == "waiting":
         reason = job.get("reason")
         return "held" if job.get("held") else str(reason["short"]) if reason else ""
     words = _load(job) if job["state"] in _BUSY else ending(job)
-    return ": ".join(part for part in (words, _odd(job)) if part)
+    loan = "lent" if job.get("lent") and job["state"] in _BUSY else ""
+    return ": ".join(part for part in (", ".join(filter(None, (words, loan))), _odd(job)) if part)
 
 
 def ending(job: Document) -> str:
@@ -118,7 +127,7 @@ def _gpu_summary(summary: Document) -> str:
 
 
 QUEUE = (
-    Column("ID", lambda job: str(job["id"]), right=True, whole=True),
+    Column("ID", label, right=True, whole=True),
     Column("NAME", lambda job: str(job["name"])),
     Column("USER", lambda job: str(job["user"])),
     Column("STATE", lambda job: str(job["state"]), whole=True, style=state_style),
@@ -128,6 +137,8 @@ QUEUE = (
     Column("PRIO", lambda job: str(job["priority"]), right=True, wide=True),
     Column("CPUS", lambda job: str(job["cpus"]), right=True, wide=True),
     Column("MEMORY", lambda job: memory(job["mem_bytes"] or None), right=True, wide=True),
+    Column("QUEUE", lambda job: str(job.get("queue") or UNKNOWN), wide=True),
+    Column("ACCOUNT", lambda job: str(job.get("account") or UNKNOWN), wide=True),
     Column("NODE", lambda job: str(job["node"]), wide=True),
     Column("TRY", lambda job: str(job["attempt"]), right=True, wide=True),
     Column("SUBMITTED", lambda job: ago(job["submitted_at"]), wide=True),
@@ -136,7 +147,7 @@ QUEUE = (
 )
 
 HISTORY = (
-    Column("ID", lambda job: str(job["id"]), right=True, whole=True),
+    Column("ID", label, right=True, whole=True),
     Column("NAME", lambda job: str(job["name"])),
     Column("USER", lambda job: str(job["user"])),
     Column("STATE", lambda job: str(job["state"]), whole=True, style=state_style),

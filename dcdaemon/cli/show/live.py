@@ -23,7 +23,7 @@ def watch(look: Callable[[], Page], out: Output) -> None:
 
     def draw() -> Group:
         page = look()
-        return Group(build(chosen(page, out), page.rows), Text(page.talk, style="bright_black"))
+        return Group(build(chosen(page, out), page.lines), Text(page.talk, style="bright_black"))
 
     console = Console(color_system="standard" if out.color else None, markup=False, highlight=False, emoji=False)
     with Live(draw(), console=console, screen=True, auto_refresh=False) as live:

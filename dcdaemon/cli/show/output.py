@@ -11,6 +11,8 @@ from dcdaemon.client.answer import Document
 from dcdaemon.core.errors import BadInput
 
 FORMATS = ("table", "wide", "json", "jsonl", "csv", "id")
+#: Of the listings that Slurm has, too; its columns are fixed.
+SLURM = "slurm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a verb has to say: the API's document, its rows, and how people read them."""
+    """What a verb has to say: the API's document, its rows, and how people read them.
+
+    `folded` is what a table shows instead of the rows, where several of them make one line.
+    """
 
     document: Document
     rows: Sequence[Document]
@@ -36,6 +41,12 @@ class Page:
     last_row: Document | None = None
     text: str | None = None
     talk: str = ""
+    folded: Sequence[Document] | None = None
+
+    @property
+    def lines(self) -> Sequence[Document]:
+        """The rows of a table, the last one left out."""
+        return self.rows if self.folded is None else self.folded
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +127,7 @@ def _human(page: Page, out: Output) -> str:
     # Imported here: machine formats do not pay for Rich.
     from dcdaemon.cli.show.table import render
 
-    rows = [*page.rows, page.last_row] if page.last_row else page.rows
+    rows = [*page.lines, page.last_row] if page.last_row else page.lines
     columns = chosen(page, out)
     return render(columns, rows, width=out.width, color=out.color) if rows else ""
 

@@ -44,9 +44,7 @@ class _FromTime(BeginTime):
 @click.option("--force", is_flag=True, help="Even GPUs of jobs that may run into it; they keep them to their end.")
 @daemon
 @output
-def command(
-    *, client: Client, out: Output, count: int | None, named: Sequence[str], **wish: Any
-) -> None:
+def command(*, client: Client, out: Output, count: int | None, named: Sequence[str], **wish: Any) -> None:
     """Set GPUs aside; without --user and --account for nobody, as for maintenance. Operators only.
 
     Inside the window only jobs of these users and accounts start on these GPUs, by themselves and before others; a job

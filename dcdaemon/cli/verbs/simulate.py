@@ -65,7 +65,7 @@ class Asked:
 @click.option("--policy", metavar="NAME", help="Play under this policy only.")
 @click.option("--compare", metavar="A,B", help="Play under each of these.  [default: fifo,easy,default]")
 @click.option("--predict", type=click.Choice(["noise", "history"]), default="noise", show_default=True,
-              help="Estimates: the truth with an error of --sigma, or learned as jobs end, from whose they are.")  # fmt: skip
+              help="Estimates: the truth with an error of --sigma, or learned from jobs that have ended.")  # fmt: skip
 @click.option("--sigma", type=click.FloatRange(0, 5), default=0.0, show_default=True, metavar="S",
               help="How wrong estimates are: 0 not at all, 1 like people's.")  # fmt: skip
 @click.option("--seed", type=int, default=1, show_default=True, metavar="N",

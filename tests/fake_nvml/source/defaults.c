@@ -55,7 +55,7 @@ static const struct { const char *key, *texts[PROFILES]; } defaults[] = {
     {"pcie_replay", EVERY("0")}, {"pcie_tx_bytes", AMPERE("0")}, {"pcie_rx_bytes", AMPERE("0")},
     {"pcie_tx_kib_s", EVERY("0")}, {"pcie_rx_kib_s", EVERY("0")},
     {"pcie_correctable_errors", AMPERE("0")}, {"pcie_nonfatal_errors", AMPERE("0")}, {"pcie_fatal_errors", AMPERE("0")},
-    {"nvlink_links", {"6", "12", "18", "18", "18"}}, {"nvlink_down", EVERY("")}, {"nvlink_mbps", {"25781", "25000", "26562", "26562", "50000"}},
+    {"nvlink_links", {"6", "12", "18", "18", "18"}}, {"nvlink_down", EVERY("")}, {"nvlink_ends", EVERY("00000000:05:00.0")}, {"nvlink_mbps", {"25781", "25000", "26562", "26562", "50000"}},
     {"nvlink_version", {"2", "3", "4", "4", "5"}},
     {"nvlink_tx_kib", AMPERE("0")}, {"nvlink_rx_kib", AMPERE("0")},
     {"nvlink_crc_flit", UP_TO_HOPPER("0")}, {"nvlink_crc_data", UP_TO_HOPPER("0")}, {"nvlink_replay", UP_TO_HOPPER("0")},

@@ -2,6 +2,7 @@
 /* NVLink by its own calls, and the PCIe throughput. */
 #include "fake.h"
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 /* Whether the GPU has this link at all. */
@@ -24,6 +25,26 @@ int nvmlDeviceGetNvLinkState(gpu_t *gpu, unsigned link, unsigned *active) {
 int nvmlDeviceGetNvLinkVersion(gpu_t *gpu, unsigned link, unsigned *version) {
     int code = link_ready(gpu, link, "nvlink_version");
     return code ? code : answer_number(gpu, "nvlink_version", version);
+}
+
+/* nvmlPciInfo_t: where a link leads to; links take turns with the bus ids that are listed. */
+typedef struct {
+    char legacy_id[16];
+    unsigned domain, bus, device, device_id, subsystem_id;
+    char bus_id[32];
+} remote_t;
+
+int nvmlDeviceGetNvLinkRemotePciInfo_v2(gpu_t *gpu, unsigned link, remote_t *remote) {
+    char ends[LINE], *left = ends, *end = NULL;
+    unsigned count = 1;
+    int code = link_ready(gpu, link, "nvlink_ends");
+    if (code != OK) return code;
+    memset(remote, 0, sizeof *remote);
+    text_of(gpu, "nvlink_ends", ends);
+    for (const char *at = ends; *at; at++) count += *at == ',';
+    for (unsigned turn = link % count + 1; turn; turn--) end = strsep(&left, ",");
+    snprintf(remote->bus_id, sizeof remote->bus_id, "%s", end ? end : "");
+    return OK;
 }
 
 /* nvmlNvLinkErrorCounter_t: replay, recovery, flit CRC, data CRC, data ECC; the file's totals are said to be link 0's. */

@@ -44,8 +44,8 @@ GPU = {
     "util_ratio": (*NUMBER, MAYBE), "power_w": (*NUMBER, MAYBE), "power_limit_w": (*NUMBER, MAYBE),
     "temp_c": (*NUMBER, MAYBE), "sm_clock_hz": (int, MAYBE), "energy_j": (*NUMBER, MAYBE),
     "sample_age_s": (*NUMBER, MAYBE), "health": str, "state": str, "blocked_detail": (str, MAYBE),
-    "drained_reason": (str, MAYBE), "job": (dict, MAYBE), "processes": list, "simulated": bool,
-    "pci_bus_id": (str, MAYBE), "clock_events": (list, MAYBE), "migs": list,
+    "drained_reason": (str, MAYBE), "job": (dict, MAYBE), "jobs": list, "processes": list, "simulated": bool,
+    "pci_bus_id": (str, MAYBE), "clock_events": (list, MAYBE), "migs": list, "bookings": list,
 }  # fmt: skip
 GPU |= {metric.attribute: (*NUMBER, MAYBE) for metric in metrics_of(GpuSample) if metric.attribute not in GPU}
 ENERGY = {
@@ -337,7 +337,8 @@ def test_gpus_tell_their_values_their_job_and_their_strangers(door, scene):
     for gpu in document["gpus"]:
         assert_shape(gpu, GPU)
     busy, foreign, drained, lost = document["gpus"]
-    assert busy["job"] == {"id": 1, "name": "vit", "user": "ada"}
+    assert busy["job"] == {"id": 1, "name": "vit", "user": "ada", "gpu_mem_bytes": None}
+    assert busy["jobs"] == [busy["job"]]
     assert busy["energy_j"] == 124.4
     assert foreign["processes"] == [
         {
@@ -417,6 +418,7 @@ def test_the_daemon_about_itself(door, scene):
     scene.store.raise_anomalies([finding()], scene.clock.now())
     document = door.ada.get("/v1/status")
     assert document.pop("rss_bytes") > 1 << 20
+    assert document.pop("predictions")["jobs"] == 0
     plain = {"every_s": 5.0, "last_tick_age_s": 1.0, "last_duration_s": 0.1, "ticks": 7, "ok": True, "error": None}
     assert document.pop("duties") == [
         plain | {"name": "gpus", "every_s": 1.0, "last_tick_age_s": 0.2, "last_duration_s": 0.01},

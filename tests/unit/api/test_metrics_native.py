@@ -14,7 +14,9 @@ from dcdaemon.api.metrics.sheet import _MEANING_OF_FAMILY
 from dcdaemon.control.board import DutyReport
 from dcdaemon.core.event import Event, EventKind
 from dcdaemon.core.gpu import GpuProcess
+from dcdaemon.core.job import JobState
 from dcdaemon.core.metric import Kind, metrics_of
+from dcdaemon.core.prediction import PastRun
 from dcdaemon.core.samples import (
     KINDS,
     CollectorReport,
@@ -298,6 +300,7 @@ def test_a_scrape_asks_nobody_but_the_memory(page, scene):
 
 def test_what_is_no_reading_of_a_device_is_declared_with_its_labels(page, scene):
     scene.run()
+    scene.desk.predictions.recall([PastRun("ada", ("x",), 1, None, JobState.SUCCEEDED, 5.0, 9.0, "prior")])
     scene.desk.board.booked_until = 1.0
     scene.desk.board.events.tell(Event(1.0, EventKind.XID, "GPU 1", "", {"xid": 79}, gpu=1))
     scene.desk.board.gpus = replace(

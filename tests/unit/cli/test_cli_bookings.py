@@ -138,7 +138,13 @@ def test_no_bookings_are_no_lines(dcd, daemon):
 def test_gpus_show_for_whom_they_are_booked(dcd, daemon):
     brief = ("id", "name", "state", "from_at", "until_at", "users", "accounts")
     briefs = [{key: one[key] for key in brief} for one in documents.bookings()["bookings"][:2]]
-    daemon.routes["GET /v1/gpus"]["gpus"][3] |= {"state": "booked", "processes": [], "job": None, "bookings": briefs}
+    daemon.routes["GET /v1/gpus"]["gpus"][3] |= {
+        "state": "booked",
+        "processes": [],
+        "job": None,
+        "drained_reason": None,
+        "bookings": briefs,
+    }
     said = dcd("gpus", "--columns", "index,state,used by")
     assert [line.split(maxsplit=2) for line in said.out.splitlines()][4] == [
         "5", "booked",

@@ -215,3 +215,22 @@ def test_help_opens_with_two_examples(dcd):
         "  dcd simulate trace.csv --nodes 4 --compare fifo,easy,default",
         "  dcd simulate --from-history --gpus 64 --picture what-if.svg",
     ]
+
+
+def test_run_times_are_learned_from_whose_the_jobs_are(daemon, dcd, trace):
+    whole = json.loads(dcd("simulate", trace, *MACHINE, "--predict", "history", "--json").out)
+    assert whole["predict"] == "history"
+    for run in whole["runs"]:
+        assert run["prediction_typical_ratio"] > 1
+        assert 0 <= run["prediction_within_2x_ratio"] <= 1
+    heading = dcd("simulate", trace, *MACHINE, "--predict", "history", "--policy", "fifo").out.splitlines()[0]
+    assert ", run times predicted typically within x" in heading
+    plain = json.loads(dcd("simulate", trace, *MACHINE, "--json").out)
+    assert (plain["predict"], plain["runs"][0]["prediction_typical_ratio"]) == ("noise", None)
+    assert daemon.asked == []
+
+
+def test_an_error_of_estimates_and_estimates_that_are_learned_exclude_each_other(dcd, trace):
+    said = dcd("simulate", trace, *MACHINE, "--predict", "history", "--sigma", "1")
+    assert (said.code, said.out) == (2, "")
+    assert "--sigma is the error of estimates, and --predict history makes them" in said.err

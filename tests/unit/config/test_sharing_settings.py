@@ -217,3 +217,10 @@ def test_what_cannot_be_meant_is_refused_with_one_clear_error(tmp_path, text, me
 
 def test_a_thousand_queues_are_enough(tmp_path):
     assert "1001 sections" in refused(tmp_path, "\n".join(f"[queues.q{n}]" for n in range(1001))).message
+
+
+def test_the_example_on_the_page_of_queues_can_be_used(tmp_path):
+    page = (Path(__file__).parents[3] / "docs" / "queues.md").read_text()
+    config = configured(tmp_path, page.partition("```toml\n")[2].partition("```")[0])
+    assert default_queue(config.queues) == "main"
+    assert config.quotas.users == (("guest", 0),)

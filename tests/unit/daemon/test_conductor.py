@@ -53,6 +53,26 @@ def test_an_idle_conductor_does_nothing_at_all(stage, until):
     assert stage.conductor.cycles == cycles
 
 
+def test_a_begin_time_wakes_the_conductor_by_itself(stage, until):
+    until(lambda: stage.conductor.cycles >= 1)
+    job = stage.scene.submit(begin_at=stage.scene.clock.now() + 0.05)
+    until(lambda: stage.conductor.cycles >= 2)
+    assert stage.scene.state(job) is JobState.WAITING
+    stage.scene.clock.advance(0.05)
+    until(lambda: stage.scene.state(job) is JobState.RUNNING)
+
+
+@pytest.mark.parametrize(("begins_in_s", "nap_s"), [(10.0, 10.0), (60.0, 60.0), (86_400.0, 60.0)])
+def test_the_conductor_sleeps_until_the_next_begin_but_looks_at_the_clock_now_and_then(begins_in_s, nap_s):
+    stage = Stage()
+    stage.conductor.stop()
+    assert stage.conductor._nap_s() is None
+    stage.scene.submit(begin_at=stage.scene.clock.now() + begins_in_s)
+    assert stage.conductor._nap_s() == nap_s
+    stage.scene.clock.advance(2 * begins_in_s)
+    assert stage.conductor._nap_s() == 0.0
+
+
 def test_a_database_in_trouble_delays_the_start_and_loses_nothing(stage, until):
     scene = stage.scene
     save, refused = scene.store.save, []

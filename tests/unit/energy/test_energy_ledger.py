@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dcdaemon.core.energy import IDLE
-from dcdaemon.core.gpu import GpuInfo
+from dcdaemon.core.gpu import GpuInfo, GpuProcess
 from dcdaemon.core.ports import MeterState, UsageDelta
 from dcdaemon.core.samples import GpuReading, GpuSample
 from dcdaemon.energy.attribute import Holding
@@ -106,6 +106,20 @@ def test_memory_seen_after_a_job_ended_is_not_its_own():
     holdings = [Holding(5, 0, 0.0, to_at=9.0), Holding(6, 0, 9.0)]
     usage = usage_deltas([sample(10.0, None, util_ratio=1.0, mem_used_bytes=100)], holdings, 2.0)
     assert usage == [UsageDelta(5, 1.0, 1.0, None), UsageDelta(6, 1.0, 1.0, 100)]
+
+
+def test_jobs_that_share_a_gpu_are_each_told_the_memory_of_their_own_processes():
+    processes = (
+        GpuProcess(1, 60, job_id=5),
+        GpuProcess(2, 20, job_id=6),
+        GpuProcess(3, 10, job_id=6),
+        GpuProcess(4, 9),
+    )
+    shared = sample(10.0, None, util_ratio=0.5, mem_used_bytes=99, processes=processes)
+    holdings = [Holding(5, 0, 0.0, weight=30.0), Holding(6, 0, 0.0, weight=10.0), Holding(7, 0, 0.0, weight=40.0)]
+    usage = {delta.job_id: delta for delta in usage_deltas([shared], holdings, 8.0)}
+    assert {job_id: delta.mem_peak_bytes for job_id, delta in usage.items()} == {5: 60, 6: 30, 7: None}
+    assert {job_id: delta.sampled_s for job_id, delta in usage.items()} == {5: 3.0, 6: 1.0, 7: 4.0}
 
 
 def test_merging_nothing_is_nothing():

@@ -51,7 +51,7 @@ def test_a_priority_outweighs_every_prediction():
 
 def test_an_overdue_job_goes_first_and_is_promised_what_becomes_free():
     picture = view(thought(running(1, range(6)), 2 * HOUR_S))
-    overdue = predicted(10, 4, 20 * HOUR_S, waited_s=31 * HOUR_S)
+    overdue = predicted(10, 4, 20 * HOUR_S, waited_s=45 * HOUR_S)
     decided = decide(picture, predicted(11, 2, 600.0), overdue)
     assert decided.promises == (
         Reservation(10, "n1", (0, 1, 2, 3), None, (), NOW + 2 * HOUR_S, promised=True, sticky=True),
@@ -63,7 +63,7 @@ def test_an_overdue_job_goes_first_and_is_promised_what_becomes_free():
 
 def test_onto_promised_gpus_only_an_enforced_limit_that_ends_in_time_lets_a_job():
     picture = view(thought(running(1, range(6)), 2 * HOUR_S))
-    overdue = predicted(10, 8, 20 * HOUR_S, waited_s=31 * HOUR_S)
+    overdue = predicted(10, 8, 20 * HOUR_S, waited_s=45 * HOUR_S)
     assert started(decide(picture, overdue, predicted(11, 2, 300.0))) == []
     assert started(decide(picture, overdue, predicted(11, 2, 300.0, limit_s=HOUR_S))) == [11]
     assert started(decide(picture, overdue, predicted(11, 2, 300.0, limit_s=3 * HOUR_S))) == []
@@ -75,7 +75,15 @@ def test_a_start_is_promised_only_after_another_part_of_the_patience_and_kept_be
     decided = decide(picture, overdue, predicted(11, 2, 300.0))
     assert ([kept.job_id for kept in decided.sticky], decided.promises) == ([10], ())
     assert started(decided) == [11], "four times five minutes are over in time"
-    assert decide(picture, replace(overdue, queued_at=NOW - 30.3 * HOUR_S)).promises != ()
+    assert decide(picture, replace(overdue, queued_at=NOW - 43.3 * HOUR_S)).promises != ()
+
+
+def test_where_limits_tell_when_it_starts_an_overdue_job_is_promised_that_at_once():
+    limited = view(thought(running(1, range(6), 2 * HOUR_S), HOUR_S))
+    overdue = predicted(10, 8, 20 * HOUR_S, waited_s=22 * HOUR_S)
+    [promise] = decide(limited, overdue).promises
+    assert (promise.at, promise.expected_at) == (NOW + 2 * HOUR_S, NOW + HOUR_S)
+    assert started(decide(limited, overdue, predicted(11, 2, 300.0))) == []
 
 
 def test_a_job_goes_first_so_much_earlier_as_the_nodes_it_needs_take_to_empty():
@@ -115,7 +123,7 @@ def test_a_promise_stays_on_its_gpus_unless_others_are_free_much_sooner():
     nodes = [node("a"), node("b")]
     first = thought(running(1, range(8), on="a"), 10 * HOUR_S)
     second = thought(running(2, range(8), on="b"), 20 * HOUR_S)
-    overdue = predicted(10, 8, HOUR_S, waited_s=31 * HOUR_S)
+    overdue = predicted(10, 8, HOUR_S, waited_s=45 * HOUR_S)
     promised = decide(view(first, second, nodes=nodes), overdue).sticky
     assert promised[0].node == "a"
     kept = Standing(promised, A_DAY.fifo_wait_s)
@@ -125,21 +133,21 @@ def test_a_promise_stays_on_its_gpus_unless_others_are_free_much_sooner():
 
 
 def test_for_one_overdue_job_something_is_kept_the_first_that_came_and_it_stays_first():
-    jobs = [predicted(number, 8, HOUR_S, waited_s=33 * HOUR_S) for number in (12, 13, 11)]
+    jobs = [predicted(number, 8, HOUR_S, waited_s=46 * HOUR_S) for number in (12, 13, 11)]
     nodes = [node(name) for name in ("a", "b", "c")]
     busy = [thought(running(n, range(8), on=name), HOUR_S) for n, name in enumerate("abc", start=1)]
     decided = decide(view(*busy, nodes=nodes), *jobs)
     assert [kept.job_id for kept in decided.reservations] == [11]
     assert len(decided.reservations) == MOST_STICKY
     later = decide(
-        view(*busy, nodes=nodes), *jobs, predicted(3, 8, HOUR_S, waited_s=40 * HOUR_S),
+        view(*busy, nodes=nodes), *jobs, predicted(3, 8, HOUR_S, waited_s=50 * HOUR_S),
         standing=Standing(decided.sticky, A_DAY.fifo_wait_s),
     )  # fmt: skip
     assert [kept.job_id for kept in later.reservations] == [11]
 
 
 def test_a_job_of_higher_priority_takes_promised_gpus():
-    overdue = predicted(10, 8, HOUR_S, waited_s=31 * HOUR_S)
+    overdue = predicted(10, 8, HOUR_S, waited_s=45 * HOUR_S)
     busy = thought(running(1, range(4)), HOUR_S)
     promised = Standing(decide(view(busy), overdue).sticky, A_DAY.fifo_wait_s)
     above = predicted(11, 4, 99 * HOUR_S, priority=60)

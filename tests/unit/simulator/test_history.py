@@ -17,6 +17,9 @@ def ended(at, run_s, gpus, limit_s=None, **rest):
         "run_s": run_s,
         "gpus_asked": gpus,
         "limit_s": limit_s,
+        "user": "ada",
+        "argv": ["python3", "train.py", "--lr", "0.1"],
+        "state": "succeeded",
         **rest,
     }
 
@@ -27,7 +30,8 @@ def answer(*jobs, indent=None) -> bytes:
 
 def test_jobs_are_sorted_by_submit_and_counted_from_the_first():
     body = answer(ended(30, 5.5, 2, 60.0), ended(10.25, 7.0, 1))
-    assert read_history([body]).jobs == [RecordedJob(0, 7, 1), RecordedJob(19.75, 5.5, 2, 60)]
+    whose = ("ada", "python train.py --lr #")
+    assert read_history([body]).jobs == [RecordedJob(0, 7, 1, None, *whose), RecordedJob(19.75, 5.5, 2, 60, *whose)]
 
 
 def test_jobs_that_never_ran_or_have_no_gpu_are_counted():

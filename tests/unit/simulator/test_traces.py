@@ -73,10 +73,17 @@ def test_csv_columns_are_found_by_name_and_others_are_not_read(trace):
 
 
 def test_the_standard_workload_format_is_known_by_its_first_line(trace):
-    jobs = [RecordedJob(0, 100, 8, 200), RecordedJob(5, 60, 2, 90), RecordedJob(9, 30, 1, None)]
+    jobs = [RecordedJob(0, 100, 8, 200, "3"), RecordedJob(5, 60, 2, 90, "3"), RecordedJob(9, 30, 1, None, "3")]
     assert read_trace(trace(SWF, "log.txt")) == Workload("log.txt", jobs)
     without_comments = "\n".join(line for line in SWF.splitlines() if not line.startswith(";"))
     assert read_trace(trace(without_comments, "log.swf")).jobs == jobs
+
+
+def test_whose_a_job_is_is_read_where_the_trace_tells(trace):
+    path = trace("submit_s,duration_s,gpus,user,command\n0,1,1, ada ,train\n0,1,1,,\n")
+    assert [(job.user, job.command) for job in read_trace(path).jobs] == [("ada", "train"), ("", "")]
+    named = "1 0 10 100 4 -1 -1 8 200 -1 1 3 1 17 1 -1 -1 -1\n2 0 10 100 4 -1 -1 8 200 -1 1 -1 1 -1 1 -1 -1 -1\n"
+    assert [(job.user, job.command) for job in read_trace(trace(named)).jobs] == [("3", "17"), ("", "")]
 
 
 def test_gzipped_traces_are_read_as_they_are(trace):

@@ -56,6 +56,15 @@ def test_every_value_is_the_drivers(driver, start):
     assert abs(got.monotonic_s - time.monotonic()) < 10
 
 
+def test_where_the_nvlinks_lead_is_told_each_end_once(driver, start):
+    one, other, switch = "00000000:11:00.0", "00000000:12:00.0", "00000000:05:00.0"
+    driver.gpu(3, nvlink_links=0)
+    driver.gpu(0, nvlink_links=4, nvlink_ends=f"{other},{one}")
+    driver.gpu(1, nvlink_links=2, nvlink_ends=one, nvlink_down="1")
+    reading = start().read()
+    assert [gpu.nvlink_ends for gpu in reading.gpus] == [(one, other), (one,), (switch,), ()]
+
+
 def test_a_change_is_seen_within_the_next_polls(driver, start):
     source = start()
     driver.gpu(1, util=99)

@@ -42,7 +42,8 @@ def get_status(desk: DeskOf, actor: ActorOf) -> Document:
             "url": mask_url(database.url), "dialect": database.dialect, "schema": database.schema,
             "size_bytes": database.size_bytes, "jobs": database.jobs, "samples_dropped": database.samples_dropped,
         },
-        "predictions": _predictions(desk), "engine": facts.engine, "driver_version": desk.board.gpus.driver_version,
+        "predictions": _predictions(desk), "forecasts": _forecasts(desk), "engine": facts.engine,
+        "driver_version": desk.board.gpus.driver_version,
         "driver_error": desk.board.gpus.driver_error,
         "open_anomalies": len(desk.store.anomalies(open_only=True)), "rss_bytes": _rss_bytes(),
         "config_warnings": list(facts.config_warnings),
@@ -54,6 +55,11 @@ def _predictions(desk: Desk) -> Document:
     by_source = desk.predictions.accuracy_by_source()
     by = {source.value: accuracy._asdict() for source, accuracy in by_source.items()}
     return {**desk.predictions.accuracy()._asdict(), "by": by}
+
+
+def _forecasts(desk: Desk) -> Document:
+    """Tell how well the starts of the last jobs were foretold when these were submitted."""
+    return desk.forecasts.accuracy(desk.book.unfinished(), desk.clock.now())._asdict()
 
 
 def _collectors(desk: Desk) -> list[Document]:

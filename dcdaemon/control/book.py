@@ -271,6 +271,10 @@ class Book:
             caps=self._limits.of(spec),
         )  # fmt: skip
 
+    def as_queued(self, job: Job) -> QueuedJob:
+        """Return what the queue would hold of a job that has no id yet."""
+        return self._queued(job)
+
     def _running(self, job: Job) -> RunningJob:
         spec = job.spec
         begin = job.started_at

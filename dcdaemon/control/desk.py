@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from dcdaemon.control.board import Board
 from dcdaemon.control.book import Book
+from dcdaemon.control.forecasts import Forecasts
 from dcdaemon.control.predictions import Predictions
 from dcdaemon.control.reports import ReportReader
 from dcdaemon.core.errors import Forbidden, Refused
@@ -59,6 +60,8 @@ class Desk:
     memory: Memory = field(default_factory=Memory)
     #: How long jobs run, learned from those that have ended.
     predictions: Predictions = field(default_factory=Predictions)
+    #: How well it was foretold when jobs start.
+    forecasts: Forecasts = field(default_factory=Forecasts)
     #: Where the GPUs are read, to have the driver let go of.
     source: GpuSource | None = None
     #: Whether somebody of this name can log in here.

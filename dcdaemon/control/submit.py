@@ -6,6 +6,7 @@ from itertools import accumulate, pairwise
 
 from dcdaemon.control.dependencies import Ids, Named, resolve_dependencies
 from dcdaemon.control.desk import Desk
+from dcdaemon.control.foretell import foretell, watch, with_starts
 from dcdaemon.control.queues import admit
 from dcdaemon.control.wish import DEFAULT_PRIORITY, Wish, check_wish, name_from
 from dcdaemon.core.array import MAX_TASKS, Array, parse_array
@@ -22,8 +23,11 @@ def submit(desk: Desk, actor: Actor, wishes: Sequence[Wish], env: Mapping[str, s
     """Accept all jobs or none; what is returned is durable. Raise BadInput, NeverFits, Refused or StoreUnavailable."""
     specs = check(desk, actor, wishes, env)
     ref = desk.envs.keep(actor.uid, env)
-    expected = desk.predictions.of(specs)
-    jobs = desk.store.submit([replace(spec, env_ref=ref) for spec in specs], desk.clock.now(), actor, expected)
+    expected, now = desk.predictions.of(specs), desk.clock.now()
+    foretold = foretell(desk, specs, expected, now)
+    stored = [replace(spec, env_ref=ref) for spec in specs]
+    jobs = desk.store.submit(stored, now, actor, with_starts(expected, foretold))
+    watch(desk, jobs, foretold)
     desk.settle(jobs)
     return jobs
 

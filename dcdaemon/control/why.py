@@ -17,6 +17,7 @@ from dcdaemon.scheduler.queue import QueueIndex
 from dcdaemon.scheduler.space import spaces_of
 
 NOW = "now"
+_FOR_ROOM = frozenset({ReasonCode.GPUS_BUSY, ReasonCode.CPUS_BUSY, ReasonCode.MEMORY_BUSY, ReasonCode.PRIORITY})
 
 
 def why(desk: Desk, job: Job) -> Reason:
@@ -25,7 +26,17 @@ def why(desk: Desk, job: Job) -> Reason:
     view, queue = _looked_at(desk, now)
     if job.state is not JobState.WAITING or job.id not in queue:
         raise Refused(f"job {job.id} does not wait; it is {job.state}", f"dcd show {job.id}")
-    return explain(view, queue, desk.policy, now, job.id)
+    return _with_told(explain(view, queue, desk.policy, now, job.id), job, now)
+
+
+def _with_told(reason: Reason, job: Job, now: float) -> Reason:
+    """Return the reason with what was foretold at submit, where nothing newer is known of the start."""
+    at, low_at, high_at = job.forecast_at, job.forecast_low_at, job.forecast_high_at
+    if reason.expected_start_at is not None or reason.code not in _FOR_ROOM or job.attempt:
+        return reason
+    if at is None or low_at is None or high_at is None or high_at < now:
+        return reason
+    return replace(reason, expected_start_at=max(at, now), expected_low_at=max(low_at, now), expected_high_at=high_at)
 
 
 def short_why(desk: Desk, job_id: int) -> str:

@@ -14,16 +14,25 @@ class Source(StrEnum):
     PRIOR = "prior"
 
 
+class ExpectedStart(NamedTuple):
+    """When a job is expected to start, and between which times in four cases of five; epoch seconds."""
+
+    at: float
+    low_at: float
+    high_at: float
+
+
 class Prediction(NamedTuple):
     """The run time that a job exceeds in one case of two, in seconds.
 
     `sigma` is the spread of its natural logarithm: two of three jobs run for as long, give or take a factor of e to the
-    power of it.
+    power of it. `start` is foretold where the job waits for nothing but room.
     """
 
     run_s: float
     by: Source
     sigma: float
+    start: ExpectedStart | None = None
 
 
 class PastRun(NamedTuple):

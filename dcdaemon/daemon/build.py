@@ -110,7 +110,7 @@ class Daemon:
         watch = WatchDuty(desk, gpus, thresholds(config), look_every_s, expected_driver=expected)
         alive: Callable[[], bool] = lambda: self.api is not None and self.api.alive  # noqa: E731  one expression
         watchdog = WatchdogDuty(desk, self.ticker, self.conductor, alive)
-        desk.listeners += [self.changes, gpus.noted, watch.noted, desk.predictions.noted]
+        desk.listeners += [self.changes, gpus.noted, watch.noted, desk.predictions.noted, desk.forecasts.noted]
         self.gpus, self.watch = gpus, watch
         storing = StoringDuty(desk, gpus.book_due, SWEEP_S)
         for duty in (gpus, HostDuty(desk, self.host, SWEEP_S), storing, ReportDuty(desk), watch, watchdog):

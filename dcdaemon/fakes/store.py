@@ -383,6 +383,7 @@ class MemoryStore:
 
     def _new(self, spec: JobSpec, at: float, prediction: Prediction | None) -> Job:
         self._last_id += 1
+        start = prediction and prediction.start
         return Job(
             id=self._last_id,
             node=self.node,
@@ -394,6 +395,9 @@ class MemoryStore:
             priority=spec.priority,
             predicted_s=prediction and prediction.run_s,
             predicted_by=prediction and prediction.by.value,
+            forecast_at=start and start.at,
+            forecast_low_at=start and start.low_at,
+            forecast_high_at=start and start.high_at,
         )
 
     def _note(

@@ -9,6 +9,7 @@ from dcdaemon.scheduler.calibrate import Calibration
 from dcdaemon.scheduler.order import USUAL_S, lasting_s
 from dcdaemon.scheduler.policy import Order, Policy
 from dcdaemon.scheduler.shadow import Shadow
+from dcdaemon.scheduler.start_time import StartTimes
 
 PLAIN = Policy()
 
@@ -35,9 +36,18 @@ class Memory:
         self._kept: tuple[Reservation, ...] = ()
         #: What was predicted of the jobs that have not ended.
         self._predicted: dict[int, float] = {}
+        #: Foretells when jobs start, where that is wanted, and what the last plan keeps for those that wait.
+        self.starts: StartTimes | None = None
+        self.reserved: tuple[Reservation, ...] = ()
+
+    def expected_s(self, predicted_s: float) -> float:
+        """Return how long jobs of this prediction ran in the mean."""
+        return self._calibration.means(predicted_s)
 
     def queued(self, job: QueuedJob, now: float) -> None:
         """Note a job that is ready to start."""
+        if self.starts is not None:
+            self.starts.queued(job)
         if self._shadow is not None:
             self._predicted[job.id] = lasting_s(job)
             self._shadow.submit(job.id, job.gpus, lasting_s(job), now)
@@ -59,11 +69,15 @@ class Memory:
 
     def started(self, job_id: int, at: float) -> None:
         """Note a job that runs."""
+        if self.starts is not None:
+            self.starts.started(job_id, at)
         if self._shadow is not None:
             self._shadow.started(job_id, at)
 
     def ended(self, job_id: int, run_s: float, now: float) -> None:
         """Note a job that ran so long."""
+        if self.starts is not None:
+            self.starts.left(job_id)
         if self._shadow is not None:
             predicted_s = self._predicted.pop(job_id, None)
             if predicted_s is not None:
@@ -72,13 +86,15 @@ class Memory:
 
     def left(self, job_id: int, now: float) -> None:
         """Note a job that was taken out of the queue before it ran."""
+        if self.starts is not None:
+            self.starts.left(job_id)
         if self._shadow is not None:
             self._predicted.pop(job_id, None)
             self._shadow.left(job_id, now)
 
     def keep(self, plan: Plan) -> None:
         """Note what a plan keeps for jobs that wait."""
-        self._kept = plan.sticky
+        self._kept, self.reserved = plan.sticky, plan.reservations
 
     def standing(self, now: float, shares_used: Mapping[tuple[str, str], float] | None = None) -> Standing:
         """Return what the past says to a decision made now."""

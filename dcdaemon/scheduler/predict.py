@@ -101,9 +101,9 @@ class _Belief(NamedTuple):
     @property
     def source(self) -> Source:
         """Where most of it came from."""
-        if self.of_limit > max(self.of_history, 1 / 3):
-            return Source.LIMIT
-        return Source.HISTORY if self.of_history > 1 - self.of_history - self.of_limit else Source.PRIOR
+        of_prior = 1 - self.of_limit - self.of_history
+        shares = ((self.of_limit, Source.LIMIT), (self.of_history, Source.HISTORY), (of_prior, Source.PRIOR))
+        return max(shares, key=lambda share: share[0])[1]
 
     def corrected(self, known: Known, half_way: float, *, by_limit: bool = False) -> "_Belief":
         """Return it moved towards what is known, as far as that has runs behind it: a mixture of the two."""

@@ -126,6 +126,12 @@ class Room(NamedTuple):
     cpus: int
     mem_bytes: int
     holds: list[Hold]
+    barred: frozenset[int] = frozenset()
+
+    @property
+    def open_gpus(self) -> frozenset[int]:
+        """The GPUs that take work and are not kept for others."""
+        return self.node.usable - self.barred
 
 
 class Terms(NamedTuple):
@@ -182,7 +188,7 @@ def _room(node: NodeSpace, guards: Guards) -> Room | None:
         return None
     free = [gpu for gpu in node.idle if gpu not in barred]
     beside = [_beside(hold, barred) for hold in holds]
-    return Room(node, len(node.usable - barred), free, spare_cpus, spare_mem_bytes, beside)
+    return Room(node, len(node.usable - barred), free, spare_cpus, spare_mem_bytes, beside, barred)
 
 
 def _last_sharers(holds: Iterable[Hold], now: float) -> list[Hold]:
@@ -229,7 +235,7 @@ def _again(promised: Reservation, share: Shape, rooms: Sequence[Room], now: floa
     for name, gpus in promised.parts:
         room = room_of.get(name)
         shape = share._replace(gpus=len(gpus))
-        if room is None or not room.node.usable.issuperset(gpus) or not _can_hold(room, shape):
+        if room is None or not room.open_gpus.issuperset(gpus) or not _can_hold(room, shape):
             return None
         kept.append(_pinned(shape, room, frozenset(gpus), now))
     return kept

@@ -50,12 +50,14 @@ def _job(row: Sequence[str], heading: Sequence[str], where: str) -> RecordedJob:
         raise BadInput(f"{where} has {len(row):,} fields, the first line names {len(heading)}", FORMATS_HINT)
     value = dict(zip(heading, row, strict=True))
     limit = value.get(LIMIT, "").strip()
+    user, command = (value.get(column, "").strip() for column in WHOSE)
     return RecordedJob(
         seconds(value["submit_s"], "submit_s", where),
         seconds(value["duration_s"], "duration_s", where),
         gpu_count(value["gpus"], "gpus", where),
         seconds(limit, LIMIT, where) if limit else None,
-        *(value.get(column, "").strip() for column in WHOSE),
+        user,
+        command,
     )
 
 

@@ -11,6 +11,8 @@ from dcdaemon.scheduler.cycle import anything_fits, plan_on
 from dcdaemon.scheduler.memory import Memory
 from dcdaemon.scheduler.queue import QueueIndex
 from dcdaemon.scheduler.space import NodeSpace, spaces_of
+from dcdaemon.scheduler.start_time import StartForecast, StartTimes
+from dcdaemon.scheduler.start_time_room import Rooms
 from dcdaemon.simulator.choices import Choice
 from dcdaemon.simulator.cluster import Cluster
 from dcdaemon.simulator.meter import Meter
@@ -36,21 +38,28 @@ class Outcome:
     stranded_gpu_s: float
     makespan_s: float
     preemptions: int = 0
+    #: What was foretold of each job as it came, nothing unless that was asked for.
+    forecasts: Sequence[StartForecast | None] = ()
 
 
-def play(
+def play(  # noqa: PLR0913  what is played where, and who looks on
     jobs: Sequence[RecordedJob],
     estimates_s: Sequence[float] | Learner,
     cluster: Cluster,
     choice: Choice,
     progress: Progress | None = None,
     witness: Witness | None = None,
+    *,
+    forecasts: bool = False,
 ) -> Outcome:
     """Return what happens to the jobs, of which each must fit on the empty cluster; they come in order of submit.
 
-    Their run times are estimated beforehand, or by one who learns from the jobs that have ended.
+    Their run times are estimated beforehand, or by one who learns from the jobs that have ended. With `forecasts` each
+    job's start is foretold as it comes, which makes the play slower.
     """
     stage = _Stage(jobs, estimates_s, cluster, choice, witness)
+    if forecasts:
+        stage.foretell()
     told = 0
     while (now := stage.next_event()) < math.inf:
         stage.meter.pass_to(now)
@@ -66,8 +75,9 @@ def play(
         progress(stage.started - told)
     meter = stage.meter
     return Outcome(
-        jobs, stage.starts_s, cluster, meter.busy_gpu_s, meter.stranded_gpu_s, makespan_s=meter.at - meter.began
-    )
+        jobs, stage.starts_s, cluster, meter.busy_gpu_s, meter.stranded_gpu_s, makespan_s=meter.at - meter.began,
+        forecasts=stage.forecasts,
+    )  # fmt: skip
 
 
 class _Stage:
@@ -96,6 +106,12 @@ class _Stage:
         self._space_of = {space.name: space for space in self._spaces}
         #: What each running job holds: its nodes, and how many GPUs of them all.
         self._held: dict[int, tuple[list[NodeSpace], int]] = {}
+        self._nodes = cluster.view().nodes
+        self.forecasts: list[StartForecast | None] = []
+
+    def foretell(self) -> None:
+        """Have the start of each job foretold from now on."""
+        self._memory.starts = StartTimes(self._nodes, self._choice.policy, self._memory.expected_s)
 
     def next_event(self) -> float:
         """Return when the next job comes or ends, infinity when none does."""
@@ -115,6 +131,7 @@ class _Stage:
 
     def submit_jobs(self, now: float) -> None:
         """Queue every job that has come."""
+        rooms = Rooms(self._spaces, self._memory.reserved, self._choice.policy, now)
         while self._submitted < len(self._jobs) and self._jobs[self._submitted].submit_s <= now:
             number = self._submitted
             job = self._jobs[number]
@@ -125,9 +142,17 @@ class _Stage:
                 number, number, _PRIORITY, job.gpus, 0, 0, limit_s, queued_at=job.submit_s, predicted_s=predicted_s,
             )  # fmt: skip
             self._queue.add(queued)
+            if self._memory.starts is not None:
+                self._tell(self._memory.starts, queued, rooms, now)
             self._memory.queued(queued, now)
             self.meter.wait(job.gpus)
             self._submitted += 1
+
+    def _tell(self, starts: StartTimes, job: QueuedJob, rooms: Rooms, now: float) -> None:
+        foretold = starts.foretell(job, rooms.of(job), now)
+        if foretold is not None:
+            starts.watch(job.id, foretold)
+        self.forecasts.append(foretold)
 
     def start_jobs(self, now: float) -> None:
         """Ask plan() and do what it says; it has taken the GPUs of what it starts already."""

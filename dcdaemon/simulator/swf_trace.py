@@ -48,8 +48,8 @@ def _take(fields: Sequence[str], jobs: list[RecordedJob], left_out: LeftOut, whe
         run_s = seconds(fields[_RUN], "the run time", where)
         limit = fields[_REQUESTED_TIME]
         limit_s = None if _is_unknown(limit) else seconds(limit, "the requested time", where)
-        whose = ("" if _is_unknown(fields[place]) else fields[place] for place in (_USER, _EXECUTABLE))
-        jobs.append(RecordedJob(submit_s, run_s, gpus, limit_s, *whose))
+        user, command = ("" if _is_unknown(fields[place]) else fields[place] for place in (_USER, _EXECUTABLE))
+        jobs.append(RecordedJob(submit_s, run_s, gpus, limit_s, user, command))
 
 
 def _processors(fields: Sequence[str], where: str) -> int:

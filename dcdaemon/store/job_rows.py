@@ -19,6 +19,7 @@ def dump(value: object) -> str:
 
 def new_job(job_id: int, spec: JobSpec, node: str, at: float, prediction: Prediction | None = None) -> Job:
     """Return the job that a submit makes of a spec."""
+    start = prediction and prediction.start
     return Job(
         id=job_id,
         node=node,
@@ -30,6 +31,9 @@ def new_job(job_id: int, spec: JobSpec, node: str, at: float, prediction: Predic
         priority=spec.priority,
         predicted_s=prediction and prediction.run_s,
         predicted_by=prediction and prediction.by.value,
+        forecast_at=start and start.at,
+        forecast_low_at=start and start.low_at,
+        forecast_high_at=start and start.high_at,
     )
 
 

@@ -10,7 +10,7 @@ from dcdaemon.telemetry.nvml_gpm import Gpm, open_gpm
 from dcdaemon.telemetry.nvml_library import pynvml
 from dcdaemon.telemetry.nvml_mig import Instances
 from dcdaemon.telemetry.nvml_processes import ProcessLists
-from dcdaemon.telemetry.nvml_questions import OLDER_WAYS, QUESTIONS, Question, link_count, link_ends
+from dcdaemon.telemetry.nvml_questions import OLDER_WAYS, QUESTIONS, Question, link_count, link_ends, numa_node
 from dcdaemon.telemetry.nvml_values import Asker, Values
 from dcdaemon.telemetry.nvml_wide import WideCounter
 
@@ -94,7 +94,7 @@ class NvmlGpu:
             "pci_bus_id": getattr(pci, "busId", None) or None,
             "minor": self._once(pynvml.nvmlDeviceGetMinorNumber),
             "power_limit_w": self.values.of("power_limit_w"),
-            "numa_node": self._once(pynvml.nvmlDeviceGetNumaNodeId),
+            "numa_node": self._once(numa_node),
             "nvlink_ends": link_ends(self.handle),
         }
 

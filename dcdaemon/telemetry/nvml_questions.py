@@ -12,6 +12,8 @@ Ask = Callable[[], Answer]
 #: Makes ready to ask one GPU: what a call needs is looked up and laid out once.
 Way = Callable[[pynvml.c_nvmlDevice_t], Ask]
 _MHZ = 1_000_000
+#: Words of 64 NUMA nodes each: as many as Linux can have.
+_NODE_WORDS = 16
 _NOT_AVAILABLE = 2**64 - 1
 
 
@@ -123,6 +125,16 @@ def link_count(handle: object) -> int:
     except pynvml.NVMLError as error:
         unsupported(error.value)  # raises when the GPU is lost
         return 0
+
+
+def numa_node(handle: object) -> int | None:
+    """Return the NUMA node of the host's memory that is nearest, None where there is none.
+
+    nvmlDeviceGetNumaNodeId is another one: that of the GPU's own memory, where the host sees that as a node.
+    """
+    words = pynvml.nvmlDeviceGetMemoryAffinity(handle, _NODE_WORDS, pynvml.NVML_AFFINITY_SCOPE_NODE)
+    nodes = sum(int(word) << (64 * place) for place, word in enumerate(words))
+    return (nodes & -nodes).bit_length() - 1 if nodes else None
 
 
 def link_ends(handle: object) -> list[str]:

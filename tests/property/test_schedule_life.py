@@ -29,9 +29,10 @@ from dcdaemon.core.plan import Plan, Reservation, Start
 from dcdaemon.core.view import ClusterView, GpuBlock, NodeView, QueuedJob, RunningJob
 from dcdaemon.scheduler.ahead import Key, Line
 from dcdaemon.scheduler.caps import Cap, Tally
-from dcdaemon.scheduler.cycle import plan
+from dcdaemon.scheduler.cycle import pass_on, plan
 from dcdaemon.scheduler.explain import explain
 from dcdaemon.scheduler.gang import could_hold
+from dcdaemon.scheduler.group import shape_of
 from dcdaemon.scheduler.memory import Memory
 from dcdaemon.scheduler.order import OVERDUE, Ranking
 from dcdaemon.scheduler.policy import Policy
@@ -108,6 +109,7 @@ class Life(RuleBasedStateMachine):
             self.runs[number] = run_s if wish.limit_s is None else min(run_s, wish.limit_s)
             job = replace(wish, id=number, sequence=number, queued_at=self.now)
             self.waiting[number] = replace(job, caps=caps_of(job))
+            self.forget_promises(below=job)
             self.memory.queued(self.waiting[number], self.now)
         self.carry_out(self.decide(), frozenset())
 
@@ -161,8 +163,7 @@ class Life(RuleBasedStateMachine):
         self.memory.started(job.id, self.now)
         at = self.promised.pop(job.id, None)
         assert at is None or self.now <= at, "a promised start has slipped"
-        if any(before_in_tier(job, other, self.policy) for other in self.waiting.values()):
-            self.forget_promises()
+        self.forget_promises(below=job)
 
     def check_starts(self, view: ClusterView, decided: Plan) -> None:
         """Assert that every start is of a ready job, once, on free GPUs that it may have."""
@@ -195,7 +196,7 @@ class Life(RuleBasedStateMachine):
     def check_promises(self, decided: Plan, ranking: Ranking) -> None:
         """Assert that what starts on GPUs that are kept for another job is over in time, or goes before that job.
 
-        In time by its limit; only where nothing was promised, a safe guess will do, too.
+        In time by its limit; only where nothing was promised, a safe guess will do, too. (Guesses count by classes.)
         """
         for kept in decided.reservations:
             owner = self.waiting[kept.job_id]
@@ -207,7 +208,7 @@ class Life(RuleBasedStateMachine):
                     continue
                 in_time = job.limit_s is not None and self.now + job.limit_s <= starts_at
                 if not kept.promised and None not in {self.policy.safety, job.predicted_s}:
-                    in_time = in_time or self.now + self.policy.safety * job.predicted_s <= starts_at
+                    in_time = in_time or self.now + self.policy.safety * shape_of(job).predicted_s <= starts_at
                 assert in_time or Key.of(job, ranking) < Key.of(owner, ranking)
             if kept.promised:
                 self.note_promise(kept)
@@ -228,9 +229,8 @@ class Life(RuleBasedStateMachine):
         if not self.policy.backfill or view.bookings:
             return
         started, spaces = {start.job_id for start in decided.starts}, spaces_of(view)
-        left = Tally.of(view)
-        for job_id in started:
-            left.take(self.waiting[job_id])
+        queue = QueueIndex(self.waiting.values())
+        left = pass_on(spaces_of(view), queue, self.policy, self.now, view.standing, Tally.of(view)).ranking.tally
         overdue = [job for job in self.waiting.values() if is_ready(job) and ranking.rank_of(job).line == OVERDUE]
         holdable = (job for job in overdue if could_hold(Shape.of(job), self.seen(job, spaces), self.policy))
         waiting = [job for job in holdable if job.id not in started and left.allows(job)]
@@ -247,9 +247,15 @@ class Life(RuleBasedStateMachine):
         gpus = self.policy.gpus_of(job.queue)
         return spaces if gpus is None else [space.only(gpus) for space in spaces]
 
-    def forget_promises(self) -> None:
-        """Count on no promise made so far: something happened that no promise holds out against."""
-        self.promised.clear()
+    def forget_promises(self, below: QueuedJob | None = None) -> None:
+        """Count on no promise made so far: something happened that none holds out against.
+
+        Such as a job that goes before whatever was promised `below` it, by its priority or its queue's tier.
+        """
+        for job_id in list(self.promised):
+            other = self.waiting.get(job_id)
+            if below is None or other is None or before_in_tier(below, other, self.policy):
+                del self.promised[job_id]
 
     @rule(place=places, what=st.sampled_from(["raise", "lower", "hold", "release", "cancel"]))
     def meddle(self, place, what):

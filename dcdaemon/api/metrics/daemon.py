@@ -38,6 +38,8 @@ def write_jobs(page: Page, desk: Desk, ended: EndedJobs) -> None:
     write(page, "dcd_jobs_ended_total", ((label("state", state), count) for state, count in ended.counts.items()))
     predicted = desk.predictions.accuracy_by_source().items()
     write(page, "dcd_prediction_typical_ratio", ((label("by", by), one.typical_ratio) for by, one in predicted))
+    foretold = desk.forecasts.accuracy(desk.book.unfinished(), desk.clock.now())
+    write(page, "dcd_start_forecast_within_ratio", [("", foretold.within_ratio)])
 
 
 def write_daemon(page: Page, desk: Desk, duties: Sequence[DutyReport]) -> None:

@@ -42,6 +42,9 @@ OWN: dict[str, Own] = {
     "dcd_prediction_typical_ratio": Own(
         "gauge", ("by",), "Every second of the last predictions of a run time was within this factor of the truth."
     ),
+    "dcd_start_forecast_within_ratio": Own(
+        "gauge", (), "Share of the last jobs that started within the times given at submit; meant to be 0.8."
+    ),
     "dcd_build_info": Own("gauge", ("version", "python", "node", "engine"), "What runs here; always 1."),
     "dcd_simulated": Own("gauge", (), "1 where the GPUs are simulated."),
     "dcd_ledger_booked_timestamp_seconds": Own("gauge", (), "Up to when energy is in the ledger."),

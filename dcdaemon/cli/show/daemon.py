@@ -35,6 +35,7 @@ def status_text(status: Document) -> str:
         ("database", _database(base)),
         ("anomalies", f"{status['open_anomalies']} open"),
         *_predictions(status.get("predictions")),
+        *_forecasts(status.get("forecasts")),
     ]
     lines = [status_line(status), ""]
     lines += [f"  {name:<10} {printable(str(value))}" for name, value in facts]
@@ -52,6 +53,19 @@ def _predictions(told: Document | None) -> list[tuple[str, str]]:
     by = ", ".join(f"by {name} x{one['typical_ratio']:.1f}" for name, one in told["by"].items() if one["jobs"])
     within = f"typically within x{told['typical_ratio']:.1f}, {percent(told['within_2x_ratio'])} within x2"
     return [("predicted", f"{within} ({by}; the last {count(told['jobs'], 'job')})")]
+
+
+def _forecasts(told: Document | None) -> list[tuple[str, str]]:
+    """Return how well starts are foretold, nothing before a job has started of which one was."""
+    if not told or told["within_ratio"] is None:
+        return []
+    off = told["typical_error_ratio"]
+    parts = [
+        f"{percent(told['within_ratio'])} started within the times given at submit",
+        *([] if off is None else [f"those that waited typically {percent(off)} off"]),
+        *([f"{count(told['late'], 'job')} late"] if told["late"] else []),
+    ]
+    return [("foretold", f"{', '.join(parts)} (the last {count(told['jobs'], 'job')})")]
 
 
 def _database(base: Document) -> str:

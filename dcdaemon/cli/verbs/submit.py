@@ -1,6 +1,7 @@
 """`dcd submit`: queue a job, or many."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import click
@@ -9,7 +10,7 @@ from dcdaemon.cli.batch import read_batch
 from dcdaemon.cli.options import daemon, output, verb
 from dcdaemon.cli.show.jobs import QUEUE, label
 from dcdaemon.cli.show.output import Output, Page, emit
-from dcdaemon.cli.show.words import count, memory, printable, spans
+from dcdaemon.cli.show.words import count, memory, printable, short, spans
 from dcdaemon.cli.wish import job_options
 from dcdaemon.client.answer import Document
 from dcdaemon.client.http import Client
@@ -96,7 +97,7 @@ def _sentence(jobs: Sequence[Document], starts: Sequence[str]) -> str:
         )
     job = jobs[0]
     gpus = f", {_asked(job)}" if job["gpus_asked"] else ""
-    start = "Starts now." if starts[:1] == ["now"] else f"Waits: {starts[0]}." if starts else "Waits."
+    start = "Starts now." if starts[:1] == ["now"] else _waits(job, starts)
     follow = f"Follow: dcd logs -f {job['id']}   Cancel: dcd cancel {job['id']}"
     return printable(f"Queued job {job['id']} ({job['name']}){gpus}. {start}  {follow}")
 
@@ -105,12 +106,25 @@ def _array_sentence(jobs: Sequence[Document], starts: Sequence[str]) -> str:
     first = jobs[0]
     array_id = first["array_id"]
     gpus = f", {_asked(first)} each" if first["gpus_asked"] else ""
-    start = "The first starts now." if starts[:1] == ["now"] else f"Waits: {starts[0]}." if starts else "Waits."
+    start = "The first starts now." if starts[:1] == ["now"] else _waits(first, starts)
     span = f"{label(first)} to {label(jobs[-1])}"
     return printable(
         f"Queued array {array_id} ({first['name']}), {count(len(jobs), 'job')}, {span}{gpus}."
         f" {start}  See: dcd ps '{array_id}_*'   Cancel: dcd cancel '{array_id}_*'"
     )
+
+
+def _waits(job: Document, starts: Sequence[str]) -> str:
+    """Return why the job waits, and until about when."""
+    why = f"Waits: {starts[0]}." if starts else "Waits."
+    times = [at for which in ("", "low_", "high_") if (at := job.get(f"forecast_{which}at"))]
+    if not times:
+        return why
+    submitted_at = datetime.fromisoformat(job["submitted_at"])
+    in_s = [(datetime.fromisoformat(at) - submitted_at).total_seconds() for at in times]
+    about, low, high = ("now" if wait_s < 1 else short(wait_s) for wait_s in in_s)
+    start = "Expected to start soon" if about == "now" else f"Expected to start in about {about}"
+    return f"{why} {start} ({low} to {high})."
 
 
 def _asked(job: Document) -> str:

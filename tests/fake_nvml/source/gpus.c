@@ -183,7 +183,15 @@ NUMBER(nvmlDeviceGetMaxPcieLinkWidth, "pcie_width_max")
 NUMBER(nvmlDeviceGetPcieReplayCounter, "pcie_replay")
 NUMBER(nvmlDeviceGetAccountingMode, "accounting")
 #ifndef OLD_DRIVER
-NUMBER(nvmlDeviceGetNumaNodeId, "numa")
+/* On most boards the GPU's memory is no node of the host; what the host has is told as affinity. */
+int nvmlDeviceGetMemoryAffinity(gpu_t *gpu, unsigned words, u64 *nodes, unsigned scope) {
+    unsigned node = 0;
+    int code = scope > 1 || !words ? INVALID : answer_number(gpu, "numa", &node);
+    if (code != OK) return code;
+    memset(nodes, 0, words * sizeof *nodes);
+    if (node / 64 < words) nodes[node / 64] = 1ULL << node % 64;
+    return OK;
+}
 LARGE(nvmlDeviceGetCurrentClocksEventReasons, "clock_reasons")
 LARGE(nvmlDeviceGetSupportedClocksEventReasons, "clock_reasons_known")
 #endif

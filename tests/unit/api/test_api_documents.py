@@ -419,6 +419,7 @@ def test_the_daemon_about_itself(door, scene):
     document = door.ada.get("/v1/status")
     assert document.pop("rss_bytes") > 1 << 20
     assert document.pop("predictions")["jobs"] == 0
+    assert document.pop("forecasts")["jobs"] == 0
     plain = {"every_s": 5.0, "last_tick_age_s": 1.0, "last_duration_s": 0.1, "ticks": 7, "ok": True, "error": None}
     assert document.pop("duties") == [
         plain | {"name": "gpus", "every_s": 1.0, "last_tick_age_s": 0.2, "last_duration_s": 0.01},

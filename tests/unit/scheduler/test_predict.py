@@ -19,8 +19,8 @@ def learned(*runs):
 
 
 def test_when_nothing_is_known_the_prior_is_predicted():
-    run_s, by, sigma = Predictor().predict(TRAIN)
-    assert (run_s, by, sigma) == (pytest.approx(PRIOR.run_s), Source.PRIOR, PRIOR.sigma)
+    expected = Predictor().predict(TRAIN)
+    assert expected == (pytest.approx(PRIOR.run_s), Source.PRIOR, PRIOR.sigma, None)
 
 
 def test_one_run_of_the_same_command_tells_more_than_all_others_of_the_user():

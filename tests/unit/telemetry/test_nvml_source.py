@@ -65,6 +65,12 @@ def test_where_the_nvlinks_lead_is_told_each_end_once(driver, start):
     assert [gpu.nvlink_ends for gpu in reading.gpus] == [(one, other), (one,), (switch,), ()]
 
 
+def test_the_numa_node_is_the_hosts_however_many_there_are(driver, start):
+    driver.gpu(0, numa=70)
+    driver.gpu(1, {"error.numa": 3})
+    assert [gpu.numa_node for gpu in start().read().gpus] == [70, None, 0, 0]
+
+
 def test_a_change_is_seen_within_the_next_polls(driver, start):
     source = start()
     driver.gpu(1, util=99)

@@ -1,0 +1,165 @@
+"""The work before a job: what waits and what runs, as shares of the whole cluster, kept up from event to event."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from dcdaemon.core.view import NodeView, QueuedJob
+from dcdaemon.scheduler.backlog import Capacity
+from dcdaemon.scheduler.order import lasting_s, length_class, score, typical_s
+from dcdaemon.scheduler.policy import Order, Policy
+from dcdaemon.scheduler.space import SOON_S
+
+#: Sums of shares are no more exact than this.
+ROUNDING = 1e-9
+#: Jobs are grouped by their length in quarters of an octave, so many taken together.
+_QUARTERS = 2
+
+
+class Kind(NamedTuple):
+    """What the jobs of a group share as far as who goes first is concerned."""
+
+    priority: int
+    queue: str
+    length: int
+    gpus: int
+
+    @classmethod
+    def of(cls, job: QueuedJob) -> "Kind":
+        """Return the kind of a job."""
+        length = length_class(lasting_s(job)) // _QUARTERS * _QUARTERS
+        return cls(job.priority, job.queue, length, job.gpus)
+
+
+class Before(NamedTuple):
+    """What goes before a job: how many jobs, and the seconds that the whole cluster has work for with them."""
+
+    jobs: int
+    work_s: float
+
+
+class _Waiting(NamedTuple):
+    kind: Kind
+    work_s: float
+    queued_at: float
+
+
+class _Running(NamedTuple):
+    share: float
+    began: float
+    expected_s: float
+
+
+class _Sum:
+    """A group's jobs together."""
+
+    __slots__ = ("jobs", "queued_at", "work_s")
+
+    def __init__(self) -> None:
+        self.jobs, self.work_s, self.queued_at = 0, 0.0, 0.0
+
+    def add(self, job: _Waiting, sign: int) -> None:
+        """Count a job in, or out with a sign of -1."""
+        self.jobs += sign
+        self.work_s += sign * job.work_s
+        self.queued_at += sign * job.queued_at
+
+
+class Work:
+    """Asked for one job it costs as much as there are kinds of waiting jobs and running jobs, however many wait."""
+
+    def __init__(self, nodes: Iterable[NodeView], policy: Policy) -> None:
+        """Begin with nothing to do on these nodes."""
+        nodes = tuple(nodes)
+        self._policy = policy
+        self._node_gpus = max((len(node.gpus) for node in nodes), default=0)
+        self._capacity = Capacity(
+            sum(len(node.gpus) for node in nodes), sum(node.cpus for node in nodes),
+            sum(node.mem_bytes for node in nodes),
+        )  # fmt: skip
+        self._waiting: dict[int, _Waiting] = {}
+        self._sums: dict[Kind, _Sum] = {}
+        self._running: dict[int, _Running] = {}
+        #: What waiting jobs will take and how long they are thought to run, for when they start.
+        self._takes: dict[int, tuple[float, float]] = {}
+
+    @property
+    def free(self) -> float:
+        """How much of the cluster nobody holds."""
+        return 1.0 - sum(run.share for run in self._running.values())
+
+    def share(self, job: QueuedJob) -> float:
+        """Return how much of the cluster a job takes, infinity when there is none of what it asks for."""
+        return self._capacity.share(self._width(job.gpus), job.cpus, job.mem_bytes)
+
+    def nodes_taken(self, job: QueuedJob) -> float:
+        """Return how many nodes' GPUs a job takes, a part of one for less."""
+        return self._width(job.gpus) / self._node_gpus if self._node_gpus else 0.0
+
+    def queued(self, job: QueuedJob, expected_s: float) -> None:
+        """Note a job that waits for nothing but room; once more when it changes."""
+        self.left(job.id)
+        share = min(self.share(job), 1.0)
+        waiting = _Waiting(Kind.of(job), share * expected_s, job.queued_at)
+        self._waiting[job.id] = waiting
+        self._takes[job.id] = (share, expected_s)
+        self._sums.setdefault(waiting.kind, _Sum()).add(waiting, 1)
+
+    def left(self, job_id: int) -> None:
+        """Note that a job waits no more, and does not run."""
+        self._takes.pop(job_id, None)
+        self._running.pop(job_id, None)
+        self._out_of_line(job_id)
+
+    def started(self, job_id: int, at: float) -> None:
+        """Note a job that runs."""
+        taken = self._takes.pop(job_id, None)
+        if taken is not None:
+            self._out_of_line(job_id)
+            self._running[job_id] = _Running(taken[0], at, taken[1])
+
+    def before(self, job: QueuedJob, now: float) -> Before:
+        """Return what would go first if the pass were made now; jobs of a group are as old as they are in the mean."""
+        jobs, work_s, mine = 0, 0.0, Kind.of(job)
+        my_score, my_tier = score(typical_s(mine.length), mine.gpus, now - job.queued_at), self._tier(mine)
+        for kind, one in self._sums.items():
+            before = self._tier(kind) - my_tier
+            if not before and self._policy.order_in(kind.queue) is Order.SHORTEST:
+                waited_s = now - one.queued_at / one.jobs
+                before = int(score(typical_s(kind.length), kind.gpus, waited_s) <= my_score) - 1
+            if before >= 0:
+                jobs, work_s = jobs + one.jobs, work_s + one.work_s
+        return Before(jobs, work_s)
+
+    def drain_s(self, share: float, kept_gpus: int, now: float) -> float:
+        """Return how long it takes until so much of the cluster is free beside what is kept for others.
+
+        If runs last as long as expected.
+        """
+        free = self.free - self._capacity.share(kept_gpus, 0, 0)
+        wait_s = 0.0
+        for left_s, freed in sorted((_left_s(run, now), run.share) for run in self._running.values()):
+            if free >= share - ROUNDING:
+                break
+            wait_s, free = left_s, free + freed
+        return wait_s
+
+    def _tier(self, kind: Kind) -> int:
+        return kind.priority * 1000 + self._policy.tier_of(kind.queue)
+
+    def _width(self, gpus: int) -> int:
+        return gpus if gpus <= self._node_gpus or not self._node_gpus else -(-gpus // self._node_gpus) * self._node_gpus
+
+    def _out_of_line(self, job_id: int) -> None:
+        waiting = self._waiting.pop(job_id, None)
+        if waiting is None:
+            return
+        one = self._sums[waiting.kind]
+        one.add(waiting, -1)
+        if not one.jobs:
+            del self._sums[waiting.kind]
+
+
+def _left_s(run: _Running, now: float) -> float:
+    """Return how long a run goes on: as expected, and once past that as long again."""
+    left_s = run.began + run.expected_s - now
+    return left_s if left_s > 0 else max(SOON_S, now - run.began)

@@ -1,10 +1,12 @@
 """Which of a node's free GPUs a job gets: neighbours of each other first, then those in best order."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain, combinations
 
 from dcdaemon.core.view import GpuSlot
 
-#: Where a node has more neighbourhoods, the narrowest level is left out: each choice of them is compared.
+#: Where a node has more neighbourhoods, the narrowest level is left out: each set of them is looked at.
 MOST_NEIGHBOURHOODS = 8
 
 Path = tuple[int, ...]
@@ -21,53 +23,54 @@ def pick(
     if not count:
         return ()
     paths = _paths(candidates, slots)
-    groups: dict[Path, list[int]] = {}
-    for gpu in sorted(candidates, key=lambda gpu: (gpu in last, _penalty(gpu, slots), gpu)):
-        groups.setdefault(paths[gpu], []).append(gpu)
-    if len(groups) == 1:
-        return tuple(sorted(next(iter(groups.values()))[:count]))
+    in_order = sorted(candidates, key=lambda gpu: (gpu in last, _penalty(gpu, slots), gpu))
+    sizes = Counter(paths.values())
+    if len(sizes) == 1:
+        return tuple(sorted(in_order[:count]))
 
-    def cost(chosen: Sequence[int]) -> tuple[object, ...]:
-        penalty = sum(_penalty(gpu, slots) for gpu in chosen)
-        return (sum(gpu in last for gpu in chosen), spread(chosen, paths), _touched(chosen, paths), penalty, chosen)
+    def offers() -> Iterator[tuple[object, ...]]:
+        for places in _subsets(sizes):
+            if sum(sizes[place] for place in places) >= count:
+                chosen = tuple(sorted([gpu for gpu in in_order if paths[gpu] in places][:count]))
+                needed = sum(gpu in last for gpu in chosen)
+                yield (
+                    needed,
+                    spread(places),
+                    _broken(places, sizes),
+                    sum(_penalty(gpu, slots) for gpu in chosen),
+                    chosen,
+                )
 
-    return min((tuple(sorted(chosen)) for chosen in _choices(list(groups.values()), count)), key=cost)
+    best = min(offers())[-1]
+    assert isinstance(best, tuple)  # noqa: S101  for the type checker
+    return best
 
 
-def spread(chosen: Collection[int], paths: Mapping[int, Path]) -> tuple[int, ...]:
-    """Return over how many neighbourhoods of each level, from wide to narrow, these GPUs are spread."""
-    return tuple(len({paths[gpu][:level] for gpu in chosen}) for level in _levels(paths))
+def spread(places: Collection[Path]) -> tuple[int, ...]:
+    """Return how many neighbourhoods these are, counted at each level from wide to narrow."""
+    return tuple(len({place[:level] for place in places}) for level in range(1, 1 + max(map(len, places))))
 
 
-def _touched(chosen: Collection[int], paths: Mapping[int, Path]) -> tuple[int, ...]:
-    """Return how many candidates of each level are in a neighbourhood that is broken into."""
-    broken = [(level, {paths[gpu][:level] for gpu in chosen}) for level in _levels(paths)]
-    return tuple(sum(path[:level] in places for path in paths.values()) for level, places in broken)
+def _broken(places: Collection[Path], sizes: Mapping[Path, int]) -> tuple[int, ...]:
+    """Return how many candidates the neighbourhoods have that are broken into, at each level."""
+    levels = range(1, 1 + max(map(len, places)))
+    broken = ((level, {place[:level] for place in places}) for level in levels)
+    return tuple(sum(size for path, size in sizes.items() if path[:level] in there) for level, there in broken)
 
 
-def _levels(paths: Mapping[int, Path]) -> range:
-    return range(1, 1 + max(len(path) for path in paths.values()))
+def _subsets(places: Collection[Path]) -> Iterator[tuple[Path, ...]]:
+    return chain.from_iterable(combinations(places, number) for number in range(1, 1 + len(places)))
 
 
 def _paths(candidates: Sequence[int], slots: Mapping[int, GpuSlot]) -> dict[int, Path]:
     paths = {gpu: slots[gpu].neighbourhood if gpu in slots else () for gpu in candidates}
+    # All of one length: what is not known of a GPU is a neighbourhood of its own kind.
+    longest = max(len(path) for path in paths.values())
+    paths = {gpu: path + (-1,) * (longest - len(path)) for gpu, path in paths.items()}
     while len(set(paths.values())) > MOST_NEIGHBOURHOODS:
-        narrowest = max(len(path) for path in paths.values())
-        paths = {gpu: path[: narrowest - 1] for gpu, path in paths.items()}
+        paths = {gpu: path[:-1] for gpu, path in paths.items()}
     return paths
 
 
 def _penalty(gpu: int, slots: Mapping[int, GpuSlot]) -> int:
     return slots[gpu].penalty if gpu in slots else 0
-
-
-def _choices(groups: Sequence[Sequence[int]], count: int) -> Iterator[list[int]]:
-    """Yield what can be taken of the groups, of each its first so many."""
-    if not groups:
-        yield []
-        return
-    first, rest = groups[0], groups[1:]
-    least = max(0, count - sum(map(len, rest)))
-    for number in range(least, min(len(first), count) + 1):
-        for others in _choices(rest, count - number):
-            yield [*first[:number], *others]

@@ -80,31 +80,36 @@ def fit_share(
     No shared GPU on which a job has started after `settled_by`. Which node has the free one is decided as for a whole
     GPU.
     """
-    best = min(_open_shares(shape, nodes, guards, settled_by), key=lambda found: found[:-1], default=None)
+    best = min(_open_shares(shape, nodes, guards, settled_by), default=None)
     if best is not None:
-        return best[-1]
+        _, _, place_of, gpu = best
+        return Placed(nodes[place_of], (gpu,))
     whole = shape._replace(gpu_mem_bytes=None)
     return fit(whole, [_with_large(node, shape) for node in nodes], guards)
 
 
 def _open_shares(
     shape: Shape, nodes: Iterable[NodeSpace], guards: Guards | None, settled_by: float
-) -> Iterator[tuple[bool, int, int, int, Placed]]:
-    for node in nodes:
+) -> Iterator[tuple[bool, int, int, int]]:
+    """Yield each opening: whether somebody counts on it, its room, its node's place among these, and the GPU."""
+    beside = shape._replace(gpus=0, gpu_mem_bytes=None)
+    for place_of, node in enumerate(nodes):
         gpus: Collection[int] = node.open_shares(shape, settled_by)
-        if not gpus or not node.has_room(shape):
+        if not gpus or not node.has_room(beside):
             continue
         pinned: frozenset[int] = frozenset()
         if guards is not None and node.position in guards.on:
             gpus, pinned = guards.open_gpus(shape, node, gpus) or (), guards.pinned_on(node.position)
         for gpu in gpus:
-            yield gpu in pinned, node.shared.room_bytes(gpu), node.position, gpu, Placed(node, (gpu,))
+            yield gpu in pinned, node.shared.opening(gpu).room_bytes, place_of, gpu
 
 
 def _with_large(node: NodeSpace, shape: Shape) -> NodeSpace:
     """Return the node with the free GPUs that are large enough for a share; to look at."""
-    large = node.large_enough(shape)
-    return node if large.issuperset(node.free) else node.only(large)
+    mem_bytes = shape.gpu_mem_bytes or 0
+    if all(node.shared.holds(gpu, mem_bytes) for gpu in node.free):
+        return node
+    return node.only(node.large_enough(shape))
 
 
 def _gpus(node: NodeSpace, free: Sequence[int], count: int, pinned: Collection[int] = ()) -> tuple[int, ...]:

@@ -228,16 +228,22 @@ def _best(count: int, places: Sequence[tuple[Shape, Room]], now: float) -> list[
     return nsmallest(count, early, key=lambda kept: kept.rank)
 
 
-def _again(promised: Reservation, share: Shape, rooms: Sequence[Room], now: float) -> list[Kept] | None:
-    """Return the promise as it stands now; None when the GPUs of one node are not all there any more."""
+def _again(before: Reservation, share: Shape, rooms: Sequence[Room], now: float) -> list[Kept] | None:
+    """Return what was kept as it stands now; None when it is not all there any more.
+
+    What was promised stays on its very GPUs. Otherwise the nodes stay, and on them the GPUs that are free first: of the
+    jobs there some end sooner and some later than was thought.
+    """
     room_of = {room.node.name: room for room in rooms}
     kept: list[Kept] = []
-    for name, gpus in promised.parts:
+    for name, gpus in before.parts:
         room = room_of.get(name)
         shape = share._replace(gpus=len(gpus))
         if room is None or not room.open_gpus.issuperset(gpus) or not _can_hold(room, shape):
             return None
-        kept.append(_pinned(shape, room, frozenset(gpus), now))
+        at = _earliest(shape, room, now)
+        firm = before.promised or at == math.inf
+        kept.append(_pinned(shape, room, frozenset(gpus), now) if firm else _offer(shape, room, at, now))
     return kept
 
 

@@ -12,7 +12,9 @@ def share_facts(shape: Shape, node: NodeSpace, now: float, holdoff_s: float) -> 
     if shape.gpu_mem_bytes is None:
         return Facts()
     shared = node.shared
-    rooms = [shared.room_bytes(gpu) for gpu in shared.on] + [capacity_bytes(shared.slots.get(gpu)) for gpu in node.free]
+    rooms = [shared.opening(gpu).room_bytes for gpu in shared.on] + [
+        capacity_bytes(shared.slots.get(gpu)) for gpu in node.free
+    ]
     facts = Facts(gpu_mem_needed_bytes=shape.gpu_mem_bytes, gpu_mem_free_bytes=max(rooms, default=0))
     loading = {gpu: shared.loads_until(gpu, now, holdoff_s) for gpu in node.open_shares(shape)}
     if loading and not any(shared.holds(gpu, shape.gpu_mem_bytes) for gpu in node.free):

@@ -18,6 +18,16 @@ class Share(NamedTuple):
     started_at: float | None
 
 
+class Opening(NamedTuple):
+    """What one more job may have of a shared GPU, once all there have run for long enough since `newest_at`.
+
+    Infinity while one is being started.
+    """
+
+    room_bytes: int
+    newest_at: float
+
+
 def capacity_bytes(slot: GpuSlot | None) -> int:
     """Return what shares may have of a GPU together; nothing where its memory is not known."""
     return max(0, (slot.mem_total_bytes or 0) - RESERVE_BYTES) if slot is not None else 0
@@ -34,6 +44,8 @@ class SharedGpus:
     slots: Mapping[int, GpuSlot] = field(default_factory=dict)
     on: dict[int, dict[int, Share]] = field(default_factory=dict)
     used: dict[int, int] = field(default_factory=dict)
+    #: Worked out once after each change: many jobs ask, and few get one.
+    _openings: dict[int, Opening] = field(default_factory=dict, compare=False)
 
     def take(self, job_id: int, gpus: Iterable[int], share: Share) -> None:
         """Give a job a share."""
@@ -42,6 +54,7 @@ class SharedGpus:
             if gpu in self.used:
                 # What was measured knows nothing of it yet.
                 self.used[gpu] += share.mem_bytes
+            self._openings.pop(gpu, None)
 
     def give_back(self, job_id: int, gpus: Iterable[int]) -> list[int]:
         """Take a job's share back; returns the GPUs that nobody shares any more."""
@@ -50,6 +63,7 @@ class SharedGpus:
             share = self.on[gpu].pop(job_id)
             if gpu in self.used:
                 self.used[gpu] -= share.mem_bytes
+            self._openings.pop(gpu, None)
             if not self.on[gpu]:
                 del self.on[gpu]
                 left.append(gpu)
@@ -59,34 +73,36 @@ class SharedGpus:
         """Go by what the newest samples say of the GPUs shared now."""
         measured = ((gpu, self.slots[gpu].mem_used_bytes) for gpu in self.on if gpu in self.slots)
         self.used = {gpu: used for gpu, used in measured if used is not None}
+        self._openings.clear()
 
     def only(self, gpus: Collection[int]) -> Self:
         """Return these GPUs alone; to look at."""
         return type(self)(self.slots, {gpu: shares for gpu, shares in self.on.items() if gpu in gpus}, self.used)
 
-    def room_bytes(self, gpu: int) -> int:
-        """Return how much more of a GPU may be shared out, however long its jobs have run."""
-        declared = sum(share.mem_bytes for share in self.on.get(gpu, {}).values())
-        used = self.used.get(gpu, 0) if gpu in self.on else 0
-        return max(0, capacity_bytes(self.slots.get(gpu)) - max(declared, used))
+    def opening(self, gpu: int) -> Opening:
+        """Return what one more job may have of a shared GPU, and from when on."""
+        known = self._openings.get(gpu)
+        if known is None:
+            shares = self.on[gpu].values()
+            declared, used = sum(share.mem_bytes for share in shares), self.used.get(gpu, 0)
+            newest_at = max(math.inf if share.started_at is None else share.started_at for share in shares)
+            room_bytes = max(0, capacity_bytes(self.slots.get(gpu)) - max(declared, used))
+            known = self._openings[gpu] = Opening(room_bytes, newest_at)
+        return known
 
     def holds(self, gpu: int, mem_bytes: int) -> bool:
         """Say whether a share of that size would fit if nothing ran on the GPU."""
-        return capacity_bytes(self.slots.get(gpu)) >= mem_bytes
+        slot = self.slots.get(gpu)
+        return slot is not None and (slot.mem_total_bytes or 0) >= mem_bytes + RESERVE_BYTES
 
     def openings(self, mem_bytes: int, settled_by: float = math.inf) -> Iterator[int]:
         """Yield the shared GPUs that take one more such share; those on which all jobs started by then."""
         for gpu in self.on:
-            if self.room_bytes(gpu) >= mem_bytes and self.is_settled(gpu, settled_by):
+            room_bytes, newest_at = self._openings.get(gpu) or self.opening(gpu)
+            if room_bytes >= mem_bytes and newest_at <= settled_by:
                 yield gpu
-
-    def is_settled(self, gpu: int, settled_by: float) -> bool:
-        """Say whether all jobs on a shared GPU started by then; the newest one may be loading until then."""
-        if settled_by == math.inf:
-            return True
-        return all(share.started_at is not None and share.started_at <= settled_by for share in self.on[gpu].values())
 
     def loads_until(self, gpu: int, now: float, holdoff_s: float) -> float:
         """Return from when on a shared GPU takes one more job, where nothing but the hold-off is in its way."""
-        starts = (now if share.started_at is None else share.started_at for share in self.on[gpu].values())
-        return max(now, max(starts) + holdoff_s)
+        newest_at = self.opening(gpu).newest_at
+        return max(now, (now if newest_at == math.inf else newest_at) + holdoff_s)

@@ -22,8 +22,8 @@ def machines(draw):
 
 def judged(chosen, slots, last):
     """What counts, the weightiest first."""
-    paths = {gpu: slot.neighbourhood for gpu, slot in slots.items()}
-    depth = max(len(path) for path in paths.values())
+    depth = max(len(slot.neighbourhood) for slot in slots.values())
+    paths = {gpu: (*slot.neighbourhood, -1, -1)[:depth] for gpu, slot in slots.items()}
     broken = [{paths[gpu][:level] for gpu in chosen} for level in range(1, depth + 1)]
     return (
         sum(gpu in last for gpu in chosen),
@@ -54,4 +54,4 @@ def test_the_order_in_which_gpus_are_offered_decides_nothing(slots, data):
 
 
 def test_a_spread_is_counted_from_wide_to_narrow():
-    assert spread([0, 1, 2], {0: (0, 0), 1: (0, 1), 2: (1, 1)}) == (2, 3)
+    assert spread([(0, 0), (0, 1), (1, 1)]) == (2, 3)

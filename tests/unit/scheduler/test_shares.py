@@ -212,7 +212,7 @@ def test_what_is_taken_and_given_back_leaves_no_trace(used):
     hold = replace(space.holds[0], job_id=7)
     space.take(hold)
     space.take(replace(hold, job_id=8, gpus=(1,)))
-    assert (space.free, space.shared.room_bytes(0)) == ([], 0 if used else 59 * GIB)
+    assert (space.free, space.shared.opening(0).room_bytes) == ([], 0 if used else 59 * GIB)
     space.give_back(8)
     space.give_back(7)
     assert (space.free, space.shared, space.cpus) == (other.free, other.shared, other.cpus)

@@ -289,17 +289,27 @@ def _offer(shape: Shape, room: Room, at: float, now: float, pinned: frozenset[in
     cpus = room.cpus + sum(hold.cpus for hold in ended)
     mem_bytes = room.mem_bytes + sum(hold.mem_bytes for hold in ended)
     chosen = frozenset(promised[: shape.gpus]) if pinned is None else pinned
-    latest_at = max((hold.ends_at for hold in ended), default=now)
-    latest_at = opens_at(room.node.closures, chosen, latest_at, shape.longest_s)
+    latest_at = opens_at(room.node.closures, chosen, _latest(shape, room, chosen, now), shape.longest_s)
     return Kept(
         node=room.node,
         at=at,
-        latest_at=max(now, latest_at) if at < math.inf else math.inf,
+        latest_at=latest_at if at < math.inf else math.inf,
         pinned=chosen,
         spare_cpus=max(0, cpus - shape.cpus),
         spare_mem_bytes=max(0, mem_bytes - shape.mem_bytes),
         short_of=missing(shape, len(promised), cpus, mem_bytes),
     )
+
+
+def _latest(shape: Shape, room: Room, pinned: frozenset[int], now: float) -> float:
+    """Return when these GPUs, and CPUs and memory beside them, are free if every job there runs to its limit."""
+    latest_at = max((hold.ends_at for hold in room.holds if not pinned.isdisjoint(hold.gpus)), default=now)
+    beside, cpus, mem_bytes = shape._replace(gpus=0), room.cpus, room.mem_bytes
+    for hold in room.holds:
+        if missing(beside, 0, cpus, mem_bytes) == NOTHING:
+            break
+        cpus, mem_bytes, latest_at = cpus + hold.cpus, mem_bytes + hold.mem_bytes, max(latest_at, hold.ends_at)
+    return max(now, latest_at)
 
 
 def _earliest(shape: Shape, room: Room, now: float) -> float:

@@ -301,6 +301,8 @@ def test_a_scrape_asks_nobody_but_the_memory(page, scene):
 def test_what_is_no_reading_of_a_device_is_declared_with_its_labels(page, scene):
     scene.run()
     scene.desk.predictions.recall([PastRun("ada", ("x",), 1, None, JobState.SUCCEEDED, 5.0, 9.0, "prior")])
+    [told] = scene.desk.book.active()
+    scene.desk.forecasts.recall([replace(told, forecast_at=1.0, forecast_low_at=1.0, forecast_high_at=2.0)])
     scene.desk.board.booked_until = 1.0
     scene.desk.board.events.tell(Event(1.0, EventKind.XID, "GPU 1", "", {"xid": 79}, gpu=1))
     scene.desk.board.gpus = replace(

@@ -1,0 +1,29 @@
+"""How well starts are foretold, in words."""
+
+import documents
+
+from dcdaemon.cli.show.daemon import status_text
+
+
+def foretold(**told) -> list[str]:
+    known = {"jobs": 0, "late": 0, "within_ratio": None, "typical_error_ratio": None, "at_once_ratio": None}
+    lines = status_text(documents.status(forecasts=known | told)).splitlines()
+    return [line.strip() for line in lines if line.strip().startswith("foretold")]
+
+
+def test_the_status_tells_how_well_starts_were_foretold():
+    assert foretold(jobs=312, within_ratio=0.813, typical_error_ratio=0.6) == [
+        "foretold   81% started within the times given at submit, those that waited typically 60% off"
+        " (the last 312 jobs)"
+    ]
+
+
+def test_late_jobs_are_told():
+    assert foretold(jobs=1, late=2, within_ratio=0.333) == [
+        "foretold   33% started within the times given at submit, 2 jobs late (the last 1 job)"
+    ]
+
+
+def test_nothing_is_told_before_a_job_has_started():
+    assert foretold() == []
+    assert "foretold" not in status_text(documents.status())

@@ -28,5 +28,5 @@ def test_the_status_tells_how_many_starts_lay_within_their_times(door):
 def test_the_metrics_have_the_share_within(door):
     scene = door.scene
     foretold(scene, -1.0, 0.0, 60.0)
-    page = Exposition(make_pages(scene.desk)("native"))
+    page = Exposition(make_pages(scene.desk, list, dcgm=False)["/metrics"]().decode())
     assert page.value("dcd_start_forecast_within_ratio") == 1.0

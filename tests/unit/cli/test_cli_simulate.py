@@ -43,7 +43,7 @@ def test_people_get_a_table_with_a_column_a_policy_each_next_to_its_ratio_to_the
         "trace: 6 jobs on 2 nodes x 2 GPUs, offered load 2.88, left out: 1 wider than 4 GPUs, 1 without a GPU"
     )
     assert lines[1].split() == ["FIFO", "EASY", "DEFAULT"]
-    assert "mean wait            1m11s    35s  0.49x      49s  0.69x" in lines
+    assert "mean wait            1m11s    35s  0.49x      52s  0.74x" in lines
     assert "utilisation          53.6%  53.6%           53.6%" in lines
     assert "mean wait, 16+ GPUs      -      -               -" in lines
     assert len(lines) == 16

@@ -67,7 +67,7 @@ def test_of_jobs_of_one_request_only_those_that_fit_together_start_at_once(scene
 def test_a_job_that_waits_for_more_than_room_is_told_nothing(scene):
     first = scene.submit(gpus=1)
     later = scene.clock.now() + HOUR_S
-    others = [scene.submit(held=True), scene.submit(after=(first.id,)), scene.submit(begin_at=later)]
+    others = [scene.submit(held=True), scene.submit(after=(str(first.id),)), scene.submit(begin_at=later)]
     assert [told_s(job) for job in others] == [(), (), ()]
 
 

@@ -43,7 +43,10 @@ class Rooms:
         return Room(fits=True)
 
     def _open(self, closed: Mapping[str, set[int]]) -> list[NodeSpace]:
-        return [_without(space, closed.get(space.name), self._taken.get(space.name)) for space in self._spaces]
+        away = {**closed}
+        for name, gpus in self._taken.items():
+            away[name] = gpus | closed.get(name, set())
+        return [_without(space, away[space.name]) if space.name in away else space for space in self._spaces]
 
     def _closed_to(self, shape: Shape) -> dict[str, set[int]]:
         """Return the GPUs kept for jobs that this one would not be over in time for."""
@@ -65,7 +68,6 @@ class Rooms:
         return self._now + safety * shape.predicted_s <= at
 
 
-def _without(space: NodeSpace, *gpus: set[int] | None) -> NodeSpace:
+def _without(space: NodeSpace, gpus: set[int]) -> NodeSpace:
     """Return the node as it is when these GPUs are not free."""
-    away = set[int]().union(*filter(None, gpus))
-    return replace(space, free=[gpu for gpu in space.free if gpu not in away]) if away else space
+    return replace(space, free=[gpu for gpu in space.free if gpu not in gpus])

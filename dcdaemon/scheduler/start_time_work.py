@@ -1,6 +1,9 @@
 """The work before a job: what waits and what runs, as shares of the whole cluster, kept up from event to event."""
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable
+from heapq import merge
+from itertools import islice
 from typing import NamedTuple
 
 from dcdaemon.core.view import NodeView, QueuedJob
@@ -44,17 +47,21 @@ class _Waiting(NamedTuple):
 
 
 class _Running(NamedTuple):
+    ends_at: float
+    job_id: int
     share: float
     began: float
-    expected_s: float
 
 
 class _Sum:
     """A group's jobs together."""
 
-    __slots__ = ("jobs", "queued_at", "work_s")
+    __slots__ = ("gpus", "is_shortest", "jobs", "queued_at", "run_s", "tier", "work_s")
 
-    def __init__(self) -> None:
+    def __init__(self, kind: Kind, policy: Policy) -> None:
+        self.tier = _tier(kind, policy)
+        self.is_shortest = policy.order_in(kind.queue) is Order.SHORTEST
+        self.run_s, self.gpus = typical_s(kind.length), kind.gpus
         self.jobs, self.work_s, self.queued_at = 0, 0.0, 0.0
 
     def add(self, job: _Waiting, sign: int) -> None:
@@ -79,13 +86,16 @@ class Work:
         self._waiting: dict[int, _Waiting] = {}
         self._sums: dict[Kind, _Sum] = {}
         self._running: dict[int, _Running] = {}
+        #: The same in the order of their expected ends, and what they hold together.
+        self._ends: list[_Running] = []
+        self._held = 0.0
         #: What waiting jobs will take and how long they are thought to run, for when they start.
         self._takes: dict[int, tuple[float, float]] = {}
 
     @property
     def free(self) -> float:
         """How much of the cluster nobody holds."""
-        return 1.0 - sum(run.share for run in self._running.values())
+        return 1.0 - self._held
 
     def share(self, job: QueuedJob) -> float:
         """Return how much of the cluster a job takes, infinity when there is none of what it asks for."""
@@ -102,49 +112,58 @@ class Work:
         waiting = _Waiting(Kind.of(job), share * expected_s, job.queued_at)
         self._waiting[job.id] = waiting
         self._takes[job.id] = (share, expected_s)
-        self._sums.setdefault(waiting.kind, _Sum()).add(waiting, 1)
+        if waiting.kind not in self._sums:
+            self._sums[waiting.kind] = _Sum(waiting.kind, self._policy)
+        self._sums[waiting.kind].add(waiting, 1)
 
     def left(self, job_id: int) -> None:
         """Note that a job waits no more, and does not run."""
         self._takes.pop(job_id, None)
-        self._running.pop(job_id, None)
         self._out_of_line(job_id)
+        run = self._running.pop(job_id, None)
+        if run is not None:
+            del self._ends[bisect_left(self._ends, run)]
+            self._held = self._held - run.share if self._running else 0.0
 
     def started(self, job_id: int, at: float) -> None:
         """Note a job that runs."""
         taken = self._takes.pop(job_id, None)
         if taken is not None:
             self._out_of_line(job_id)
-            self._running[job_id] = _Running(taken[0], at, taken[1])
+            share, expected_s = taken
+            run = self._running[job_id] = _Running(at + expected_s, job_id, share, at)
+            insort(self._ends, run)
+            self._held += share
 
     def before(self, job: QueuedJob, now: float) -> Before:
         """Return what would go first if the pass were made now; jobs of a group are as old as they are in the mean."""
         jobs, work_s, mine = 0, 0.0, Kind.of(job)
-        my_score, my_tier = score(typical_s(mine.length), mine.gpus, now - job.queued_at), self._tier(mine)
-        for kind, one in self._sums.items():
-            before = self._tier(kind) - my_tier
-            if not before and self._policy.order_in(kind.queue) is Order.SHORTEST:
+        my_score, my_tier = score(typical_s(mine.length), mine.gpus, now - job.queued_at), _tier(mine, self._policy)
+        for one in self._sums.values():
+            if one.tier < my_tier:
+                continue
+            if one.tier == my_tier and one.is_shortest:
                 waited_s = now - one.queued_at / one.jobs
-                before = int(score(typical_s(kind.length), kind.gpus, waited_s) <= my_score) - 1
-            if before >= 0:
-                jobs, work_s = jobs + one.jobs, work_s + one.work_s
+                if score(one.run_s, one.gpus, waited_s) > my_score:
+                    continue
+            jobs, work_s = jobs + one.jobs, work_s + one.work_s
         return Before(jobs, work_s)
 
     def drain_s(self, share: float, kept_gpus: int, now: float) -> float:
         """Return how long it takes until so much of the cluster is free beside what is kept for others.
 
-        If runs last as long as expected.
+        Runs last as long as expected, and once past that as long again.
         """
         free = self.free - self._capacity.share(kept_gpus, 0, 0)
         wait_s = 0.0
-        for left_s, freed in sorted((_left_s(run, now), run.share) for run in self._running.values()):
+        overdue = bisect_left(self._ends, (now + ROUNDING,))
+        late = sorted((max(SOON_S, now - run.began), run.share) for run in self._ends[:overdue])
+        in_time = ((run.ends_at - now, run.share) for run in islice(self._ends, overdue, None))
+        for left_s, freed in merge(late, in_time):
             if free >= share - ROUNDING:
                 break
             wait_s, free = left_s, free + freed
         return wait_s
-
-    def _tier(self, kind: Kind) -> int:
-        return kind.priority * 1000 + self._policy.tier_of(kind.queue)
 
     def _width(self, gpus: int) -> int:
         return gpus if gpus <= self._node_gpus or not self._node_gpus else -(-gpus // self._node_gpus) * self._node_gpus
@@ -159,7 +178,5 @@ class Work:
             del self._sums[waiting.kind]
 
 
-def _left_s(run: _Running, now: float) -> float:
-    """Return how long a run goes on: as expected, and once past that as long again."""
-    left_s = run.began + run.expected_s - now
-    return left_s if left_s > 0 else max(SOON_S, now - run.began)
+def _tier(kind: Kind, policy: Policy) -> int:
+    return kind.priority * 1000 + policy.tier_of(kind.queue)

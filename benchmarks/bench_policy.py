@@ -1,11 +1,10 @@
-"""What the default policy makes of public traces, beside FIFO: python -m benchmarks policy [PATIENCE...].
+"""What the default policy makes of public traces, beside FIFO: python -m benchmarks policy.
 
 Predictions are the true durations times e to the power of a normal error; medians over five seeds. The traces lie in
-../shared/data; DCD_DATA names another place. All of it takes about half an hour on two cores.
+../shared/data; DCD_DATA names another place, DCD_BENCH_PATIENCES other points of the curve. All of it takes about half an hour on two cores.
 """
 
 import os
-import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -30,7 +29,7 @@ OTHERS = (("muri_trace1", 20), ("muri_trace3", 8), ("philly_vc_ee9e8c", 20), ("i
 SEEDS = (1, 2, 3, 4, 5)
 SIGMA = 1.0
 #: The documented knob, [scheduler] patience, from strict to patient.
-PATIENCES = (0.8, 0.9, 1.0, 1.2, 1.5, 2.0, 3.0)
+PATIENCES = (0.8, 0.9, 1.0, 1.1, 1.2, 1.4, 1.5, 2.0, 3.0)
 #: Cases with fewer wide jobs say little about them.
 MANY_WIDE = 50
 
@@ -54,7 +53,7 @@ def main() -> None:
     if not REFERENCE.exists():
         print(f"skipped: there is no {REFERENCE}; set DCD_DATA to the folder that holds traces/")
         return
-    patiences = [float(text) for text in sys.argv[2:]] or list(PATIENCES)
+    patiences = [float(text) for text in os.environ.get("DCD_BENCH_PATIENCES", "").split()] or list(PATIENCES)
     with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
         _print_curve(pool, patiences)
         for title, cases in (("eight cases", EIGHT), ("lower load", LOW), ("other traces", OTHERS)):

@@ -68,7 +68,7 @@ def test_machines_get_a_flat_run_a_line(dcd, trace):
     assert [float(row["wait_mean_s"]) for row in rows] == pytest.approx([425 / 6, 35, 315 / 6], abs=1e-6)
     assert rows[0].keys() == told["runs"][0].keys()
     columns = dcd("simulate", trace, *MACHINE, "-o", "csv", "--columns", "policy,wait_longest_s").out
-    assert columns == "policy,wait_longest_s\nfifo,130.0\neasy,120.0\ndefault,120.0\n"
+    assert columns == "policy,wait_longest_s\nfifo,130.0\neasy,120.0\ndefault,250.0\n"
     assert len(dcd("simulate", trace, *MACHINE, "-o", "jsonl").out.splitlines()) == 3
     assert dcd("simulate", trace, *MACHINE, "--policy", "easy", "-q").out == "easy\n"
 

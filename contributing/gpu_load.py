@@ -2,7 +2,7 @@
 
 Each phase is one line of JSON on stdout when it is over: name, epoch seconds of its begin and end, and what it moved
 or computed. SCALE shortens all phases.
-"""
+"""  # noqa: INP001  a script
 
 import json
 import sys
@@ -16,7 +16,9 @@ _GIB = 2**30
 _WIDTH, _LAYERS, _HEADS, _CONTEXT, _BATCH, _WORDS = 2048, 12, 16, 1024, 16, 4096
 #: Multiply-adds of each element, enough that memory does not matter.
 _CHAIN = 4096
-_FMA_CODE = "template <typename T> T chain(T x) { for (int i = 0; i < 4096; ++i) { x = x * T(0.999) + T(0.001); } return x; }"
+_FMA_CODE = (
+    "template <typename T> T chain(T x) { for (int i = 0; i < 4096; ++i) { x = x * T(0.999) + T(0.001); } return x; }"
+)
 
 
 class Predictor(nn.Module):
@@ -55,7 +57,7 @@ class Training:
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         self.optimiser.zero_grad()
-        return float(loss)
+        return loss.item()
 
 
 def repeat(name: str, for_s: float, work: Callable[[], None], **each: float) -> None:
@@ -98,7 +100,6 @@ def known_loads(for_s: float) -> None:
     source = torch.empty(8 * _GIB, dtype=torch.uint8, device="cuda").fill_(1)
     target = torch.empty_like(source)
     repeat("copy", for_s, lambda: _keep(target.copy_(source)), bytes=2 * 8 * _GIB)
-    del source, target
     chain = torch.cuda.jiterator._create_jit_fn(_FMA_CODE)  # noqa: SLF001
     for name, kind in (("fp32", torch.float32), ("fp64", torch.float64)):
         numbers = torch.rand(2**25, device="cuda", dtype=kind)
@@ -115,11 +116,13 @@ def _keep(_: object) -> None:
 
 def main(scale: float) -> None:
     """Go through all phases; a load that this PyTorch cannot make is told as one that failed."""
+    device = torch.cuda.get_device_properties(0)
+    tell("device", time.time(), gpu=device.name, sms=device.multi_processor_count)
     training = Training()
     training.step()
     train("train", training, 60 * scale)
     try:
-        known_loads(8 * scale)
+        known_loads(10 * scale)
     except (RuntimeError, AttributeError) as error:
         tell("failed", time.time(), error=str(error)[:500])
     torch.cuda.empty_cache()

@@ -1,14 +1,14 @@
-"""What nvidia-smi says of the first GPU, under our names and in our units; what it does not tell is left out."""
+"""What nvidia-smi says of the first GPU, under our names and in our units; what it does not tell is left out."""  # noqa: INP001  part of a script
 
 import re
 import shutil
 import subprocess
-import xml.etree.ElementTree as ET  # noqa: S405  the driver's own tool is trusted
+import xml.etree.ElementTree as ET
 
 from dcdaemon.core.samples.gpu import CLOCK_EVENT_BITS
 
 _MIB = 2**20
-_UNITS = {"MiB": _MIB, "W": 1, "C": 1, "MHz": 1e6, "%": 0.01, "us": 1e-6, "x": 1, "KB/s": 1000, "": 1}
+_UNITS = {"MiB": _MIB, "W": 1, "C": 1, "MHz": 1e6, "%": 0.01, "us": 1e-6, "x": 1, "KB/s": 1000, "bank(s)": 1, "": 1}
 _ECC = "ecc_errors"
 _COUNTERS = "clocks_event_reasons_counters/clocks_event_reasons_counters_"
 #: Ours -> where it stands in `nvidia-smi -q -x` below <gpu>, several where they are added up.
@@ -48,7 +48,8 @@ PATHS: dict[str, tuple[str, ...]] = {
     "row_remap_failed": ("remapped_rows/remapped_row_failure",),
     "remap_banks_spent": ("remapped_rows/row_remapper_histogram/row_remapper_histogram_none",),
     "retired_pages": (
-        "retired_pages/multiple_single_bit_retirement/retired_count", "retired_pages/double_bit_retirement/retired_count",
+        "retired_pages/multiple_single_bit_retirement/retired_count",
+        "retired_pages/double_bit_retirement/retired_count",
     ),
     "recovery_action": ("gpu_recovery_action",),
     "pcie_replays": ("pci/replay_counter",),
@@ -135,4 +136,4 @@ def gpm(line: str) -> dict[str, float]:
     if line.startswith("#") or len(cells) < len(GPM):
         return {}
     told = {name: cell for name, cell in zip(GPM.values(), cells, strict=True) if cell != "-"}
-    return {name: float(cell) * (1e6 if name.endswith("_per_s") else 0.01) for name, cell in told.items()}
+    return {name: float(cell) * (_MIB if name.endswith("_per_s") else 0.01) for name, cell in told.items()}

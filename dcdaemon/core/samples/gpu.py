@@ -23,11 +23,11 @@ CLOCK_EVENT_BITS = {
 }  # fmt: skip
 
 
-def _throttled(reason: str, field_id: int, dcgm: str | None = None) -> float | None:
+def _throttled(reason: str, field_id: int, dcgm: str | None = None, *, seen: bool = False) -> float | None:
     meaning = f"Time the clocks were held down, since the driver was loaded: {reason.replace('_', ' ')}."
     name = Dcgm(f"DCGM_FI_DEV_{dcgm}_VIOLATION", _NS) if dcgm else None
     made: float | None = counter(
-        meaning, f"field {field_id}", every_s=1, family="throttled_s", labels={"reason": reason}, dcgm=name
+        meaning, f"field {field_id}", every_s=1, family="throttled_s", labels={"reason": reason}, dcgm=name, seen=seen
     )
     return made
 
@@ -51,10 +51,11 @@ def _nvlink(kind: str, field_id: int, support: str, dcgm: str | None = None) -> 
     return made
 
 
-def _active(unit: str, metric_id: int, dcgm: str) -> float | None:
+def _active(unit: str, metric_id: int, dcgm: str, *, seen: bool = False) -> float | None:
     made: float | None = gauge(
-        f"Share of cycles in which {unit}.", f"GPM {metric_id}", _HOPPER, every_s=1, dcgm=Dcgm(f"DCGM_FI_PROF_{dcgm}")
-    )
+        f"Share of cycles in which {unit}.", f"GPM {metric_id}", _HOPPER, every_s=1,
+        dcgm=Dcgm(f"DCGM_FI_PROF_{dcgm}"), seen=seen,
+    )  # fmt: skip
     return made
 
 
@@ -71,81 +72,102 @@ class GpuSample:
     util_ratio: float | None = gauge(
         "Share of time in which a kernel was resident.", "nvmlDeviceGetUtilizationRates", "not on a GPU cut by MIG",
         every_s=1, dcgm=Dcgm("DCGM_FI_DEV_GPU_UTIL", 100),
+        seen=True,
     )  # fmt: skip
     mem_bw_busy_ratio: float | None = gauge(
         "Share of time in which memory was read or written.", "nvmlDeviceGetUtilizationRates",
         "not on a GPU cut by MIG", every_s=1, dcgm=Dcgm("DCGM_FI_DEV_MEM_COPY_UTIL", 100),
+        seen=True,
     )  # fmt: skip
     mem_used_bytes: int | None = gauge(
-        "Memory that processes hold.", "nvmlDeviceGetMemoryInfo_v2", dcgm=Dcgm("DCGM_FI_DEV_FB_USED", _MIB)
+        "Memory that processes hold.", "nvmlDeviceGetMemoryInfo_v2", dcgm=Dcgm("DCGM_FI_DEV_FB_USED", _MIB), seen=True
     )
     mem_total_bytes: int | None = fact(
-        "Memory of the board.", "nvmlDeviceGetMemoryInfo_v2", dcgm=Dcgm("DCGM_FI_DEV_FB_TOTAL", _MIB)
+        "Memory of the board.", "nvmlDeviceGetMemoryInfo_v2", dcgm=Dcgm("DCGM_FI_DEV_FB_TOTAL", _MIB), seen=True
     )
     power_w: float | None = gauge(
         "Power of the board, mean of the last second.", "field 185, else nvmlDeviceGetPowerUsage",
         "the mean on Ampere and later except GA100; older: of the moment", every_s=1,
         dcgm=Dcgm("DCGM_FI_DEV_POWER_USAGE"),
+        seen=True,
     )  # fmt: skip
     energy_counter_mj: int | None = counter(
         "Energy since the driver was loaded.", "field 83, else nvmlDeviceGetTotalEnergyConsumption",
         "Volta and later", every_s=1, family="energy_mj", dcgm=Dcgm("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION"),
     )  # fmt: skip
     temp_c: float | None = gauge(
-        "Temperature of the GPU.", "nvmlDeviceGetTemperatureV", every_s=1, dcgm=Dcgm("DCGM_FI_DEV_GPU_TEMP")
+        "Temperature of the GPU.", "nvmlDeviceGetTemperatureV", every_s=1, dcgm=Dcgm("DCGM_FI_DEV_GPU_TEMP"), seen=True
     )
     sm_clock_hz: int | None = gauge(
         "Clock of the SMs.", "nvmlDeviceGetClockInfo", every_s=1, family="clock_hz", labels={"clock": "sm"},
         dcgm=Dcgm("DCGM_FI_DEV_SM_CLOCK", _MHZ),
+        seen=True,
     )  # fmt: skip
     mem_clock_hz: int | None = gauge(
         "Clock of the memory.", "nvmlDeviceGetClockInfo", every_s=1, family="clock_hz", labels={"clock": "mem"},
         dcgm=Dcgm("DCGM_FI_DEV_MEM_CLOCK", _MHZ),
+        seen=True,
     )  # fmt: skip
     power_limit_w: float | None = fact(
         "Power limit in force.", "field 190, else nvmlDeviceGetEnforcedPowerLimit",
         dcgm=Dcgm("DCGM_FI_DEV_ENFORCED_POWER_LIMIT"),
+        seen=True,
     )  # fmt: skip
     processes: tuple[GpuProcess, ...] | None = None
     simulated: bool = False
     error: str | None = None
 
-    sm_active_ratio: float | None = _active("an SM had a warp", 2, "SM_ACTIVE")
+    sm_active_ratio: float | None = _active("an SM had a warp", 2, "SM_ACTIVE", seen=True)
     sm_occupancy_ratio: float | None = gauge(
-        "Warps resident, of those an SM can hold.", "GPM 3", _HOPPER, every_s=1, dcgm=Dcgm("DCGM_FI_PROF_SM_OCCUPANCY")
+        "Warps resident, of those an SM can hold.",
+        "GPM 3",
+        _HOPPER,
+        every_s=1,
+        dcgm=Dcgm("DCGM_FI_PROF_SM_OCCUPANCY"),
+        seen=True,
     )
-    tensor_active_ratio: float | None = _active("a tensor core worked", 5, "PIPE_TENSOR_ACTIVE")
-    dram_active_ratio: float | None = _active("memory was read or written", 10, "DRAM_ACTIVE")
+    tensor_active_ratio: float | None = _active("a tensor core worked", 5, "PIPE_TENSOR_ACTIVE", seen=True)
+    dram_active_ratio: float | None = _active("memory was read or written", 10, "DRAM_ACTIVE", seen=True)
     fp16_active_ratio: float | None = _active("the FP16 pipe worked", 13, "PIPE_FP16_ACTIVE")
-    fp32_active_ratio: float | None = _active("the FP32 pipe worked", 12, "PIPE_FP32_ACTIVE")
-    fp64_active_ratio: float | None = _active("the FP64 pipe worked", 11, "PIPE_FP64_ACTIVE")
-    graphics_active_ratio: float | None = _active("the compute or graphics engine worked", 1, "GR_ENGINE_ACTIVE")
+    fp32_active_ratio: float | None = _active("the FP32 pipe worked", 12, "PIPE_FP32_ACTIVE", seen=True)
+    fp64_active_ratio: float | None = _active("the FP64 pipe worked", 11, "PIPE_FP64_ACTIVE", seen=True)
+    graphics_active_ratio: float | None = _active(
+        "the compute or graphics engine worked", 1, "GR_ENGINE_ACTIVE", seen=True
+    )
 
     mem_reserved_bytes: int | None = gauge(
-        "Memory kept by driver and firmware.", "nvmlDeviceGetMemoryInfo_v2", dcgm=Dcgm("DCGM_FI_DEV_FB_RESERVED", _MIB)
+        "Memory kept by driver and firmware.",
+        "nvmlDeviceGetMemoryInfo_v2",
+        dcgm=Dcgm("DCGM_FI_DEV_FB_RESERVED", _MIB),
+        seen=True,
     )
     mem_free_bytes: int | None = gauge(
-        "Memory that can be had.", "nvmlDeviceGetMemoryInfo_v2", dcgm=Dcgm("DCGM_FI_DEV_FB_FREE", _MIB)
+        "Memory that can be had.", "nvmlDeviceGetMemoryInfo_v2", dcgm=Dcgm("DCGM_FI_DEV_FB_FREE", _MIB), seen=True
     )
-    power_instant_w: float | None = gauge("Power of the board at this moment.", "field 186", every_s=1)
-    power_limit_default_w: float | None = fact("Power limit the board comes with.", "field 189", every_s=60)
+    power_instant_w: float | None = gauge("Power of the board at this moment.", "field 186", every_s=1, seen=True)
+    power_limit_default_w: float | None = fact("Power limit the board comes with.", "field 189", every_s=60, seen=True)
     hbm_temp_c: float | None = gauge(
-        "Temperature of the HBM.", "field 82", "boards with HBM", dcgm=Dcgm("DCGM_FI_DEV_MEMORY_TEMP")
+        "Temperature of the HBM.", "field 82", "boards with HBM", dcgm=Dcgm("DCGM_FI_DEV_MEMORY_TEMP"), seen=True
     )
-    temp_margin_c: float | None = gauge("Degrees below the first slowdown.", "nvmlDeviceGetMarginTemperature")
+    temp_margin_c: float | None = gauge(
+        "Degrees below the first slowdown.", "nvmlDeviceGetMarginTemperature", seen=True
+    )
     sm_clock_max_hz: int | None = fact(
         "Highest clock of the SMs.", "nvmlDeviceGetMaxClockInfo", every_s=60, family="clock_max_hz",
         labels={"clock": "sm"},
+        seen=True,
     )  # fmt: skip
     mem_clock_max_hz: int | None = fact(
         "Highest clock of the memory.", "nvmlDeviceGetMaxClockInfo", every_s=60, family="clock_max_hz",
         labels={"clock": "mem"},
+        seen=True,
     )  # fmt: skip
     clock_event_reasons: int | None = fact(
         "Why the clocks are not higher, a bit each.", "nvmlDeviceGetCurrentClocksEventReasons", every_s=1,
         family="clock_event_active", bits=CLOCK_EVENT_BITS, dcgm=Dcgm("DCGM_FI_DEV_CLOCK_THROTTLE_REASONS"),
+        seen=True,
     )  # fmt: skip
-    throttled_power_s: float | None = _throttled("power", 74, "POWER")
+    throttled_power_s: float | None = _throttled("power", 74, "POWER", seen=True)
     throttled_thermal_s: float | None = _throttled("thermal", 75, "THERMAL")
     throttled_sync_boost_s: float | None = _throttled("sync_boost", 76, "SYNC_BOOST")
     throttled_board_limit_s: float | None = _throttled("board_limit", 77, "BOARD_LIMIT")
@@ -192,19 +214,23 @@ class GpuSample:
     )  # fmt: skip
 
     pcie_tx_bytes: int | None = counter(
-        "Bytes sent over PCIe, since the telemetry child began.", "field 197", _WRAPS, every_s=1
+        "Bytes sent over PCIe, since the telemetry child began.", "field 197", _WRAPS, every_s=1, seen=True
     )
     pcie_rx_bytes: int | None = counter(
-        "Bytes received over PCIe, since the telemetry child began.", "field 198", _WRAPS, every_s=1
+        "Bytes received over PCIe, since the telemetry child began.", "field 198", _WRAPS, every_s=1, seen=True
     )
     pcie_tx_bytes_per_s: float | None = gauge(
-        "Rate sent over PCIe.", "GPM 20", _HOPPER, every_s=1, dcgm=Dcgm("DCGM_FI_PROF_PCIE_TX_BYTES")
+        "Rate sent over PCIe.", "GPM 20", _HOPPER, every_s=1, dcgm=Dcgm("DCGM_FI_PROF_PCIE_TX_BYTES"), seen=True
     )
     pcie_rx_bytes_per_s: float | None = gauge(
-        "Rate received over PCIe.", "GPM 21", _HOPPER, every_s=1, dcgm=Dcgm("DCGM_FI_PROF_PCIE_RX_BYTES")
+        "Rate received over PCIe.", "GPM 21", _HOPPER, every_s=1, dcgm=Dcgm("DCGM_FI_PROF_PCIE_RX_BYTES"), seen=True
     )
     pcie_replays: int | None = counter(
-        "Packets PCIe had to send again.", "field 94", "Kepler and later", dcgm=Dcgm("DCGM_FI_DEV_PCIE_REPLAY_COUNTER")
+        "Packets PCIe had to send again.",
+        "field 94",
+        "Kepler and later",
+        dcgm=Dcgm("DCGM_FI_DEV_PCIE_REPLAY_COUNTER"),
+        seen=True,
     )
     pcie_correctable_errors: int | None = counter(
         "PCIe errors by severity.", "field 173", "recent drivers", family="pcie_errors",
@@ -220,14 +246,21 @@ class GpuSample:
     pcie_link_gen: int | None = gauge(
         "PCIe generation in use.", "nvmlDeviceGetCurrPcieLinkGeneration", every_s=60,
         dcgm=Dcgm("DCGM_FI_DEV_PCIE_LINK_GEN"),
+        seen=True,
     )  # fmt: skip
     pcie_link_width: int | None = gauge(
-        "PCIe lanes in use.", "nvmlDeviceGetCurrPcieLinkWidth", every_s=60, dcgm=Dcgm("DCGM_FI_DEV_PCIE_LINK_WIDTH")
+        "PCIe lanes in use.",
+        "nvmlDeviceGetCurrPcieLinkWidth",
+        every_s=60,
+        dcgm=Dcgm("DCGM_FI_DEV_PCIE_LINK_WIDTH"),
+        seen=True,
     )
     pcie_link_gen_max: int | None = fact(
-        "Highest PCIe generation here.", "nvmlDeviceGetMaxPcieLinkGeneration", every_s=60
+        "Highest PCIe generation here.", "nvmlDeviceGetMaxPcieLinkGeneration", every_s=60, seen=True
     )
-    pcie_link_width_max: int | None = fact("Most PCIe lanes here.", "nvmlDeviceGetMaxPcieLinkWidth", every_s=60)
+    pcie_link_width_max: int | None = fact(
+        "Most PCIe lanes here.", "nvmlDeviceGetMaxPcieLinkWidth", every_s=60, seen=True
+    )
 
     nvlink_tx_bytes: int | None = counter("Bytes sent over all NVLinks.", "field 138, scope all links", every_s=1)
     nvlink_rx_bytes: int | None = counter("Bytes received over all NVLinks.", "field 139, scope all links", every_s=1)

@@ -16,6 +16,8 @@ NAMES = (
     "metrics",
     "plan",
     "simulate",
+    "policy",
+    "forecast",
     "predict",
 )
 

@@ -40,7 +40,9 @@ def cluster(nodes: int, *, busy: bool, predicted: bool) -> ClusterView:
     if not predicted:
         return ClusterView(views, tuple(running))
     caps = {("user", f"u{user}"): 400 for user in range(USERS)}
-    known = (replace(job, ends_at=None, predicted_s=660.0 - job.id * 7 % 36000, caps=caps_of(-job.id)) for job in running)
+    known = (
+        replace(job, ends_at=None, predicted_s=660.0 - job.id * 7 % 36000, caps=caps_of(-job.id)) for job in running
+    )
     return ClusterView(views, tuple(known), caps, Standing(fifo_wait_s=7200.0))
 
 

@@ -1,7 +1,8 @@
 """What the default policy makes of public traces, beside FIFO: python -m benchmarks policy.
 
 Predictions are the true durations times e to the power of a normal error; medians over five seeds. The traces lie in
-../shared/data; DCD_DATA names another place, DCD_BENCH_PATIENCES other points of the curve. All of it takes about half an hour on two cores.
+../shared/data; DCD_DATA names another place, DCD_BENCH_PATIENCES other points of the curve. All of it takes about half
+an hour on two cores.
 """
 
 import os

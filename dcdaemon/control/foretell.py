@@ -55,8 +55,7 @@ def _foretell(
             found.append(None)
             continue
         tally.take(job)
-        room = rooms.of(job)
-        found.append(starts.foretell(job, room, now, 0 if room.fits else alike.before(job)))
+        found.append(starts.foretell(job, rooms.of(job), now, alike.before(job)))
     return found
 
 
@@ -64,7 +63,7 @@ class _Alike:
     """How many jobs of one request are alike, and how many tasks of an array there have been."""
 
     def __init__(self) -> None:
-        self._waiting = Counter[tuple[object, ...]]()
+        self._jobs = Counter[tuple[object, ...]]()
         self._tasks = Counter[int]()
 
     def in_array(self, spec: JobSpec) -> bool:
@@ -75,12 +74,12 @@ class _Alike:
         return spec.array_limit is not None and self._tasks[spec.array_id] > spec.array_limit
 
     def before(self, job: QueuedJob) -> int:
-        """Count a job that has to wait, and return how many like it were before."""
+        """Count a job, and return how many like it were before."""
         kind = (
             job.priority, job.queue, job.gpus, job.cpus, job.mem_bytes, job.gpu_mem_bytes, length_class(lasting_s(job)),
         )  # fmt: skip
-        self._waiting[kind] += 1
-        return self._waiting[kind] - 1
+        self._jobs[kind] += 1
+        return self._jobs[kind] - 1
 
 
 def _waits_for_more(spec: JobSpec) -> bool:

@@ -76,13 +76,17 @@ def _why(other: QueuedJob, theirs: Key, job: QueuedJob, mine: Key, ranking: Rank
     for why, place in ((Before.PRIORITY, 0), (Before.QUOTA, 1), (Before.QUEUE, 2)):
         if first[place] != second[place]:
             return why
-    if first.line == OVERDUE and not first.not_promised:
-        return Before.PROMISED
+    if first.line == OVERDUE:
+        return _among_the_overdue(other, first, second, ranking)
     if first.line != second.line:
-        return Before.OVERDUE if first.line == OVERDUE else Before.OTHER_ORDER
-    if first[4:] == second[4:] or first.line == OVERDUE:
-        return Before.EARLIER
-    return _in_one_order(other, job, ranking)
+        return Before.OTHER_ORDER
+    return Before.EARLIER if first[4:] == second[4:] else _in_one_order(other, job, ranking)
+
+
+def _among_the_overdue(other: QueuedJob, first: Rank, second: Rank, ranking: Ranking) -> Before:
+    if any(kept.job_id == other.id and kept.promised for kept in ranking.standing.kept):
+        return Before.PROMISED
+    return Before.EARLIER if first[:5] == second[:5] else Before.OVERDUE
 
 
 def _in_one_order(other: QueuedJob, job: QueuedJob, ranking: Ranking) -> Before:

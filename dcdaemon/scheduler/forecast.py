@@ -14,8 +14,9 @@ from dcdaemon.scheduler.policy import Policy
 from dcdaemon.scheduler.queue import QueueIndex
 from dcdaemon.scheduler.shape import Demand, Shape
 
-#: The interval is what runs of half and of twice the expected length make of the start.
-STRETCH = 2.0
+#: The interval is what runs so many times shorter and longer than expected make of the start. On replayed traces, with
+#: predictions that are typically 2.7 times off, and with all who came later, it held four starts of five.
+SHORTER, LONGER = 1 / 3, 4.5
 #: A job with more before it is not played through.
 MOST_AHEAD = 400
 #: Of the jobs behind, so many of each demand take part, and so many in all: they fill what is left over.
@@ -63,7 +64,7 @@ def _play(
     """Return what the play says of these jobs: None for an unknown start, nothing where it had to be given up."""
     if not job_ids:
         return {}
-    expected, late = (Future(view, _cast(line, job_ids), policy, now, stretch) for stretch in (1.0, STRETCH))
+    expected, late = (Future(view, _cast(line, job_ids), policy, now, stretch) for stretch in (1.0, LONGER))
     found: dict[int, Forecast | None] = dict.fromkeys(job_ids) if expected.play(job_ids) else {}
     late_is_over = late.play([job_id for job_id in job_ids if job_id in expected.started])
     for job_id in job_ids:
@@ -103,10 +104,10 @@ def _played(job: QueuedJob, expected: Future, late: Future, *, cut: bool) -> For
     over = expected.over[: started.after]
     ended = sorted(one.job_id for one in over if one.began_before and not set(one.nodes).isdisjoint(started.nodes))
     at = max(started.at, earliest)
-    high_at = now + (at - now) * STRETCH if cut else None
+    high_at = now + (at - now) * LONGER if cut else None
     return Forecast(
         at=at,
-        low_at=max(now + (at - now) / STRETCH, earliest),
+        low_at=max(now + (at - now) * SHORTER, earliest),
         high_at=high_at if latest is None else max(at, latest.at),
         basis=Basis.PREDICTIONS if any(one.foretold for one in over) else Basis.LIMITS,
         ended=tuple(ended),
@@ -121,5 +122,5 @@ def _counted(backlog: Backlog, line: Line, now: float, job_id: int) -> Forecast 
     if work_s is None:
         return None
     earliest = max(now, job.begin_at or now)
-    low_at, at, high_at = (max(now + work_s * factor, earliest) for factor in (1 / STRETCH, 1.0, STRETCH))
+    low_at, at, high_at = (max(now + work_s * factor, earliest) for factor in (SHORTER, 1.0, LONGER))
     return Forecast(at, low_at, high_at, Basis.WORK)

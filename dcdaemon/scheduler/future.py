@@ -151,9 +151,11 @@ class Future:
         # A job past its limit is about to be stopped: its end is due now.
         first = max(self.at, moments[0][0])
         span = (first - self.began) * min(_WIDEST, _GROWTH * max(0, step - EXACT_STEPS))
-        self.at = first + span / 2
+        self.at = first
         while moments and moments[0][0] <= first + span:
-            self._come(heapq.heappop(moments)[1])
+            at, job_id = heapq.heappop(moments)
+            self.at = max(first, at)
+            self._come(job_id)
         return True
 
     def _come(self, job_id: int) -> None:

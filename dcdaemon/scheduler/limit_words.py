@@ -16,7 +16,8 @@ def limit_sentence(job: str, facts: Facts) -> str:
     if more > most:
         needs = f"{number(more)} {unit}{'' if more == 1 else 's'}"
         return f"{job} needs {needs}, but {may}: under this limit it never starts."
-    is_used = f"{number(used)} {'run' if facts['limit_counts_jobs'] else 'are in use'}"
+    one, many = ("runs", "run") if facts["limit_counts_jobs"] else ("is in use", "are in use")
+    is_used = f"{number(used)} {one if used == 1 else many}"
     if facts["limit_kept"] and used + more <= most:
         return f"{job} waits for a limit: {may}, {is_used}, and the rest is kept for a job that has waited longer."
     needs = "" if facts["limit_counts_jobs"] else f", and it needs {number(more)}"

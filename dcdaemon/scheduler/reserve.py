@@ -260,7 +260,9 @@ def _much_sooner(chosen: Sequence[Kept], before: Sequence[Kept], now: float) -> 
     if not chosen:
         return False
     at, kept_at = max(kept.at for kept in chosen), max(kept.at for kept in before)
-    return at < kept_at and at - now <= MUCH_SOONER * (kept_at - now)
+    # What limits have promised is not put off for a guess.
+    is_safe = max(kept.latest_at for kept in chosen) <= max(kept.latest_at for kept in before)
+    return is_safe and at < kept_at and at - now <= MUCH_SOONER * (kept_at - now)
 
 
 def _guard(job: QueuedJob, chosen: Sequence[Kept], terms: Terms) -> Guard:

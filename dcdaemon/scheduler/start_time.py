@@ -17,12 +17,15 @@ from dcdaemon.scheduler.start_time_work import ROUNDING, Before, Kind, Work
 LEAST_S = 60.0
 #: Traits are measured around this logarithm of seconds, about 50 minutes.
 _MIDDLE = 8.0
-#: What a wait depends on, as powers: the work ahead, the jobs ahead, when room is expected, the job's own length, its
-#: width. Guessed, in round numbers, and as good as so many starts: learned from there.
-_PRIOR = (8.7, 0.5, 0.2, 0.3, 0.15, 0.2)
-_CERTAINTY = (5.0, 100.0, 100.0, 100.0, 100.0, 100.0)
+#: What a wait depends on, as powers: the work ahead until there is room; what of that is work and what the end of
+#: runs; the jobs ahead, the job's own length, its width. Before anything is learned it is just the first, as good as so
+#: many starts.
+_PRIOR = (8.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+_CERTAINTY = (5.0, 100.0, 100.0, 100.0, 100.0, 100.0, 100.0)
 #: A start counts 1/e after so many later ones.
 _MEMORY = 1000.0
+#: So many nodes are added to what a job takes: one without GPUs has a width, too.
+_NARROWEST = 0.05
 #: No wait of more than this is foretold: e to the power of it are 60 years.
 _MOST = 21.3
 _SPARE = 1000
@@ -131,10 +134,10 @@ class StartTimes:
 
     def _traits(self, job: QueuedJob, room: Room, now: float, alike: int) -> Sequence[float]:
         (jobs, work_s), drain_s = self._ahead(job, room, now)
-        more_s = alike * min(self._work.share(job), 1.0) * self._expect(lasting_s(job))
+        work_s += alike * min(self._work.share(job), 1.0) * self._expect(lasting_s(job))
         return (
-            1.0, _log(work_s + more_s), math.log1p(jobs + alike), _log(drain_s), _log(lasting_s(job)),
-            math.log(self._work.nodes_taken(job) + 0.05),
+            1.0, _log(work_s + drain_s), _log(work_s), _log(drain_s), math.log1p(jobs + alike), _log(lasting_s(job)),
+            math.log(self._work.nodes_taken(job) + _NARROWEST),
         )  # fmt: skip
 
     def _ahead(self, job: QueuedJob, room: Room, now: float) -> tuple[Before, float]:

@@ -12,7 +12,7 @@ STARTED_KEPT, WAITING_KEPT = 150, 75
 #: With fewer cases of a kind that started, a coarser kind answers.
 ENOUGH = 40
 #: A miss moves that end of the interval by so much, as a logarithm; hits move it back, so that OUTSIDE of them miss.
-STEP = 0.01
+STEP = 0.015
 #: Before anything is known: as if a few cases of the coarsest kind had been seen, with errors up to this one.
 UNSEEN, _UNSEEN_CASES = 2.0, 4
 #: Beyond the longest wait that was seen it is unknown how much longer some last.

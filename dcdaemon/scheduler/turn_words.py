@@ -14,7 +14,7 @@ _WHO: dict[Before, tuple[str, str]] = {
     Before.OTHER_ORDER: ("is of a queue that has waited longer", "are of queues that have waited longer"),
     Before.SHARE: ("is of a user who has had less", "are of users who have had less"),
     Before.SHORTER: ("is expected to be shorter", "are expected to be shorter"),
-    Before.NARROWER: ("needs less", "need less"),
+    Before.NARROWER: ("needs fewer GPUs", "need fewer GPUs"),
     Before.WAITED: ("has waited longer", "have waited longer"),
     Before.EARLIER: ("came earlier", "came earlier"),
 }

@@ -74,7 +74,10 @@ def _search(question: Question, job: QueuedJob, targets: Sequence[list[Step]]) -
     """Return answers that a trial bore out; none is looked for behind one of a single step."""
     found: list[list[Step]] = []
     in_line = _IN_LINE if len(question.ahead) <= LONG_LINE else ()
-    for fixed, strategies in (([], in_line), ([_FIRST], _AT_THE_FRONT), ([_FIRST], _BEYOND_LIMITS)):
+    beyond = _BEYOND_LIMITS if in_line else ()
+    for fixed, strategies in (
+        ([], in_line), ([_FIRST], _AT_THE_FRONT), ([], beyond), ([_FIRST], _BEYOND_LIMITS)
+    ):  # fmt: skip
         trials = _Trials(question, job)
         if strategies is _BEYOND_LIMITS and found:
             break

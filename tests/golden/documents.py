@@ -379,7 +379,8 @@ def queues() -> dict:
         "schema": 1, "node": "n1",
         "queues": [main, main | nothing | {"default": False, "yours": nothing} | short,
                    main | nothing | {"default": False, "yours": nothing} | spare],
-        "gone": [], "you": {"user": "user2", "accounts": ["vision", "speech"], "gpus": 5, "lent_gpus": 1, "limits": limits},
+        "gone": [],
+        "you": {"user": "user2", "accounts": ["vision", "speech"], "gpus": 5, "lent_gpus": 1, "limits": limits},
     }  # fmt: skip
 
 

@@ -168,7 +168,13 @@ class Life:
                 self.note_promise(kept)
 
     def note_promise(self, kept: Reservation) -> None:
-        if kept.at is None:
+        """Remember the latest start that was promised, and assert that it is not put off.
+
+        A promise does not hold out against jobs of a higher priority or tier, and some are made without a known time.
+        """
+        owner = self.waiting[kept.job_id]
+        if kept.at is None or any(before_in_tier(other, owner, self.policy) for other in self.waiting.values()):
+            self.promised.pop(kept.job_id, None)
             return
         before = self.promised.get(kept.job_id)
         assert before is None or kept.at <= before, "a promised start was put off"
@@ -184,10 +190,11 @@ class Life:
             return
         started, spaces = {start.job_id for start in decided.starts}, spaces_of(view)
         queue = QueueIndex(self.waiting.values())
-        left = pass_on(spaces_of(view), queue, self.policy, self.now, view.standing, Tally.of(view)).ranking.tally
-        overdue = [job for job in self.waiting.values() if is_ready(job) and ranking.rank_of(job).line == OVERDUE]
+        # As it stands at the end of the pass: what starts may bring others beyond their quotas.
+        left = pass_on(spaces_of(view), queue, self.policy, self.now, view.standing, Tally.of(view)).ranking
+        overdue = [job for job in self.waiting.values() if is_ready(job) and left.rank_of(job).line == OVERDUE]
         holdable = (job for job in overdue if could_hold(Shape.of(job), self.seen(job, spaces), self.policy))
-        waiting = [job for job in holdable if job.id not in started and left.allows(job)]
+        waiting = [job for job in holdable if job.id not in started and left.tally.allows(job)]
         if not waiting:
             return
         first = min(waiting, key=lambda job: Key.of(job, ranking))

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
+from dcdaemon.core.booking import Booking
 from dcdaemon.core.plan import Part, Reservation, Start
 from dcdaemon.core.view import ClusterView, GpuBlock, GpuSlot, NodeView, QueuedJob, RunningJob, Standing
 from dcdaemon.scheduler.gang import gang_of
@@ -97,31 +98,33 @@ def views(draw, *, blocks=True):
             job_cpus, job_mem = draw(st.integers(0, min(cpus, 3))), draw(st.integers(0, min(mem, 3)))
             gpus, cpus, mem = gpus[len(held) :], cpus - job_cpus, mem - job_mem
             account, user = draw(st.sampled_from(OWNERS))
-            began = NOW - draw(st.sampled_from([1.0, 60.0, 600.0])) * MINUTE
-            limit_s = draw(lengths)
+            began, limit_s = NOW - draw(st.sampled_from([1.0, 60.0, 600.0])) * MINUTE, draw(lengths)
             job = QueuedJob(100 + len(running), 0, 50, len(held), 0, 0, None, user=user, account=account)
-            running.append(
-                RunningJob(
-                    job.id,
-                    node.name,
-                    held,
-                    job_cpus,
-                    job_mem,
-                    None if limit_s is None else began + limit_s,
-                    began,
-                    draw(predictions),
-                    user=user,
-                    account=account,
-                    caps=caps_of(job),
-                )  # fmt: skip
-            )
+            entry = RunningJob(
+                job.id, node.name, held, job_cpus, job_mem, None if limit_s is None else began + limit_s, began,
+                draw(predictions), user=user, account=account, caps=caps_of(job),
+            )  # fmt: skip
+            running.append(entry)
     drawn = draw(st.sets(st.sampled_from(sorted(CAPS))))
     caps = {key: draw(st.sampled_from(CAPS[key])) for key in sorted(drawn)}
     standing = Standing(
         draw(promises(machines)), draw(st.sampled_from([None, 0.0, 3e5])),
         {owner: draw(st.sampled_from([0.0, 1e4])) for owner in OWNERS},
     )  # fmt: skip
-    return ClusterView(machines, tuple(running), caps, standing)
+    return ClusterView(machines, tuple(running), caps, standing, draw(bookings(machines)))
+
+
+@st.composite
+def bookings(draw, machines):
+    """What operators may have set aside: past, open and coming windows, which may overlap."""
+    booked = []
+    for number in range(1, draw(st.sampled_from([0, 0, 0, 1, 2])) + 1):
+        node = draw(st.sampled_from(machines))
+        gpus = tuple(gpu.index for gpu in node.gpus[draw(st.integers(0, 1)) : draw(st.integers(2, 4))])
+        begin = NOW + draw(st.sampled_from([-120, -20, 10, 90])) * MINUTE
+        until = begin + draw(st.sampled_from([30, 60, 600])) * MINUTE
+        booked.append(Booking(number, node.name, gpus, begin, until, draw(st.sampled_from([(), ("ada",), ("bob",)]))))
+    return tuple(booked)
 
 
 @st.composite
@@ -142,28 +145,17 @@ def after(view: ClusterView, waiting: dict[int, QueuedJob], starts: tuple[Start,
 
 def begun(view, waiting, starts, policy, now) -> list[RunningJob]:
     """Return what runs then, a gang once a node."""
-    spaces = spaces_of(view)
-    return [
-        RunningJob(
-            job.id,
-            node,
-            gpus,
-            share.cpus,
-            share.mem_bytes,
-            None if job.limit_s is None else now + job.limit_s,
-            now,
-            job.predicted_s,
-            user=job.user,
-            account=job.account,
-            queue=job.queue,
-            priority=job.priority,
-            caps=job.caps,
-        )  # fmt: skip
-        for start in starts
-        for job in [waiting[start.job_id]]
-        for share in [share_of(job, start, spaces, policy)]
-        for node, gpus in parts(start)
-    ]
+    spaces, running = spaces_of(view), []
+    for start in starts:
+        job = waiting[start.job_id]
+        share, ends_at = share_of(job, start, spaces, policy), None if job.limit_s is None else now + job.limit_s
+        for node, gpus in parts(start):
+            entry = RunningJob(
+                job.id, node, gpus, share.cpus, share.mem_bytes, ends_at, now, job.predicted_s, user=job.user,
+                account=job.account, queue=job.queue, priority=job.priority, caps=job.caps,
+            )  # fmt: skip
+            running.append(entry)
+    return running
 
 
 def share_of(job: QueuedJob, start: Start, spaces, policy: Policy) -> QueuedJob | Shape:

@@ -117,14 +117,14 @@ def _array_sentence(jobs: Sequence[Document], starts: Sequence[str]) -> str:
 def _waits(job: Document, starts: Sequence[str]) -> str:
     """Return why the job waits, and until about when."""
     why = f"Waits: {starts[0]}." if starts else "Waits."
-    times = [at for which in ("", "low_", "high_") if (at := job.get(f"forecast_{which}at"))]
-    if not times:
+    low_at, high_at = job.get("forecast_low_at"), job.get("forecast_high_at")
+    # Where the note has a time of its own, by limits or by playing the plan on, it is the better one.
+    if not low_at or not high_at or why.endswith(")."):
         return why
     submitted_at = datetime.fromisoformat(job["submitted_at"])
-    in_s = [(datetime.fromisoformat(at) - submitted_at).total_seconds() for at in times]
-    about, low, high = ("now" if wait_s < 1 else short(wait_s) for wait_s in in_s)
-    start = "Expected to start soon" if about == "now" else f"Expected to start in about {about}"
-    return f"{why} {start} ({low} to {high})."
+    low_s, high_s = ((datetime.fromisoformat(at) - submitted_at).total_seconds() for at in (low_at, high_at))
+    likely = f"within {short(high_s)}" if low_s < 1 else f"in {short(low_s)} to {short(high_s)}"
+    return f"{why} Likely to start {likely}."
 
 
 def _asked(job: Document) -> str:

@@ -27,7 +27,7 @@ def _throttled(reason: str, field_id: int, dcgm: str | None = None, *, seen: boo
     meaning = f"Time the clocks were held down, since the driver was loaded: {reason.replace('_', ' ')}."
     name = Dcgm(f"DCGM_FI_DEV_{dcgm}_VIOLATION", _NS) if dcgm else None
     made: float | None = counter(
-        meaning, f"field {field_id}", every_s=1, family="throttled_s", labels={"reason": reason}, dcgm=name, seen=seen
+        meaning, f"field {field_id}", every_s=5, family="throttled_s", labels={"reason": reason}, dcgm=name, seen=seen
     )
     return made
 

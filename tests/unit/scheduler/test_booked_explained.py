@@ -35,7 +35,7 @@ def test_an_open_window_is_named_with_its_end():
         "starts in 2h.",
     )
     assert reason.note == "booked: course (<2h)"
-    assert reason.remedy == "It would start now if it went before all others and booking 3 were called off."
+    assert reason.remedy == "It would start now if booking 3 were called off."
     assert reason.facts["booked"] == [
         {"booking": 3, "label": "course", "gpus": [4, 5, 6, 7], "opens_in_s": 0.0, "ends_in_s": 2 * HOUR}
     ]

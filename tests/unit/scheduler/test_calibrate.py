@@ -14,7 +14,7 @@ HOUR_S = 3600.0
 
 def taught(jobs: int, spread: float, bias: float = 1.0, seed: int = 1) -> Calibration:
     """A calibration that saw jobs of all lengths run so much longer than predicted, give or take the spread."""
-    chance, calibration = random.Random(seed), Calibration()
+    chance, calibration = random.Random(seed), Calibration()  # noqa: S311  an experiment
     for _ in range(jobs):
         predicted_s = math.exp(chance.gauss(math.log(HOUR_S), 2.0))
         calibration.learn(predicted_s, predicted_s * bias * math.exp(chance.gauss(0.0, spread)))
@@ -40,7 +40,7 @@ def test_a_job_that_has_run_long_is_thought_to_run_longer_and_never_to_have_ende
 
 
 def test_what_one_octave_shows_beside_the_line_is_kept_to_it():
-    chance, calibration = random.Random(1), Calibration()
+    chance, calibration = random.Random(1), Calibration()  # noqa: S311  an experiment
     for _ in range(3000):
         calibration.learn(HOUR_S, HOUR_S)
         calibration.learn(100 * HOUR_S, 100 * HOUR_S)

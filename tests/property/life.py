@@ -102,10 +102,13 @@ class Life:
         decided = plan(view, queue, self.policy, self.now)
         assert plan(view, QueueIndex(reversed(self.waiting.values())), self.policy, self.now) == decided
         ranking = Line.of(view, queue, self.policy, self.now).ranking
+        # As it stands at the end of the pass: what starts may bring others beyond their limits and quotas.
+        left = pass_on(spaces_of(view), queue, self.policy, self.now, view.standing, Tally.of(view)).ranking
         self.check_starts(view, decided)
         self.check_caps(view, decided)
         self.check_promises(decided, ranking)
-        self.check_the_overdue(view, decided, ranking)
+        self.check_the_overdue(view, decided, ranking, left)
+        self.forget_promises_beyond_limits(left)
         self.memory.keep(decided)
         return decided
 
@@ -180,7 +183,7 @@ class Life:
         assert before is None or kept.at <= before, "a promised start was put off"
         self.promised[kept.job_id] = kept.at
 
-    def check_the_overdue(self, view: ClusterView, decided: Plan, ranking: Ranking) -> None:
+    def check_the_overdue(self, view: ClusterView, decided: Plan, ranking: Ranking, left: Ranking) -> None:
         """Assert that for the first of the overdue, if it has to wait, what it needs is kept from plan to plan.
 
         With the above: a job that has waited longer than anyone should loses none of it to younger ones of its
@@ -189,9 +192,6 @@ class Life:
         if not self.policy.backfill or view.bookings:
             return
         started, spaces = {start.job_id for start in decided.starts}, spaces_of(view)
-        queue = QueueIndex(self.waiting.values())
-        # As it stands at the end of the pass: what starts may bring others beyond their quotas.
-        left = pass_on(spaces_of(view), queue, self.policy, self.now, view.standing, Tally.of(view)).ranking
         overdue = [job for job in self.waiting.values() if is_ready(job) and left.rank_of(job).line == OVERDUE]
         holdable = (job for job in overdue if could_hold(Shape.of(job), self.seen(job, spaces), self.policy))
         waiting = [job for job in holdable if job.id not in started and left.tally.allows(job)]
@@ -216,6 +216,13 @@ class Life:
         for job_id in list(self.promised):
             other = self.waiting.get(job_id)
             if below is None or other is None or before_in_tier(below, other, self.policy):
+                del self.promised[job_id]
+
+    def forget_promises_beyond_limits(self, left: Ranking) -> None:
+        """Count on no promise to a job that a limit refuses now: others of its owner may have more urgent claims."""
+        for job_id in list(self.promised):
+            job = self.waiting.get(job_id)
+            if job is None or not left.tally.allows(job) or left.is_beyond(job):
                 del self.promised[job_id]
 
     def lose(self, name: str) -> None:

@@ -30,7 +30,7 @@ def why_text(answer: Document) -> str:
     lines = [printable(answer["sentence"])]
     steps = _unblock(answer["job_id"], answer.get("unblock") or {})
     if steps:
-        lines.append(f"It starts when {' and '.join(steps)}.")
+        lines.append(f"It starts when {' and '.join(filter(None, (', '.join(steps[:-1]), steps[-1])))}.")
     facts = answer.get("facts") or {}
     if facts.get("ahead"):
         lines.append(f"Place in line: {facts['ahead'] + 1}.")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -390,6 +391,28 @@ def test_why_gives_the_sentence_what_would_help_and_when(daemon, dcd):
     assert lines[2].startswith("Expected start: ")
     assert lines[2].endswith("(in 4m).")
     assert json.loads(dcd("why", "5", "--json").out)["facts"] == {"needed": 3}
+
+
+def test_why_tells_the_place_in_line_and_the_interval_of_an_expected_start(daemon, dcd):
+    answer = {
+        "schema": 1, "job_id": 5, "state": "waiting", "code": "gpus_busy", "sentence": "It waits.",
+        "facts": {"ahead": 3, "starts_basis": "predictions"},
+        "unblock": {"end_jobs": [2], "first": True, "lift_limits": [["user", "ada"]], "unbook": [7]},
+        "expected_start_at": documents.ago(-290), "expected_low_at": documents.ago(-100),
+        "expected_high_at": documents.ago(-900),
+    }  # fmt: skip
+    daemon.routes["GET /v1/jobs/5/why"] = answer
+    lines = dcd("why", "5").out.splitlines()
+    assert lines[1] == (
+        "It starts when job 2 ends or is cancelled, it goes before all others, "
+        "the limit of user ada is lifted and booking 7 is called off."
+    )
+    assert lines[2] == "Place in line: 4."
+    assert re.fullmatch(r"Expected start: .+ \(in 4m\), between .+ and .+\.", lines[3])
+    daemon.routes["GET /v1/jobs/5/why"] = {**answer, "expected_high_at": None}
+    assert re.search(r"\(in 4m\), hardly before .+\.", dcd("why", "5").out)
+    daemon.routes["GET /v1/jobs/5/why"] = {**answer, "facts": {"ahead": 0, "starts_basis": "limits"}}
+    assert dcd("why", "5").out.splitlines()[2].endswith("at the latest (in 4m).")
 
 
 def test_show_tells_everything_and_hides_control_characters(daemon, dcd, monkeypatch):

@@ -1,8 +1,8 @@
 """What the default policy makes of public traces, beside FIFO: python -m benchmarks policy.
 
 Predictions are the true durations times e to the power of a normal error; medians over five seeds. The traces lie in
-../shared/data; DCD_DATA names another place, DCD_BENCH_PATIENCES other points of the curve. All of it takes about half
-an hour on two cores.
+../shared/data; DCD_DATA names another place, DCD_BENCH_PATIENCES other points of the curve. All of it takes about
+three quarters of an hour on two cores.
 """
 
 import os
@@ -14,7 +14,7 @@ from statistics import geometric_mean, median
 
 from benchmarks.bench_simulate import EIGHT, REFERENCE, recorded
 from dcdaemon.scheduler.policy import Policy
-from dcdaemon.simulator.choices import CHOICES, Choice
+from dcdaemon.simulator.choices import ALL, CHOICES, Choice
 from dcdaemon.simulator.cluster import Cluster
 from dcdaemon.simulator.metrics import Metrics, measure
 from dcdaemon.simulator.play import play
@@ -49,6 +49,16 @@ class Compared:
     wide_jobs: int
 
 
+@dataclass(frozen=True, slots=True)
+class Preempted:
+    """The same of a policy that stops jobs, and what it takes: stops per job, and the part of the GPU time lost."""
+
+    compared: Compared
+    not_running: float
+    per_job: float
+    lost: float
+
+
 def main() -> None:
     """Print the curve over the knob, then the cases one by one for the default."""
     if not REFERENCE.exists():
@@ -60,6 +70,8 @@ def main() -> None:
         for title, cases in (("eight cases", EIGHT), ("lower load", LOW), ("other traces", OTHERS)):
             print(f"\n{title}, the default patience of {Policy().patience:g}; all as ratios to fifo's")
             _print_cases(compared(pool, cases, Policy().patience))
+        print("\neight cases, jobs are stopped and started again (preempt); times as ratios to fifo's")
+        _print_preempted(preempted(pool, EIGHT))
 
 
 def _print_curve(pool: ProcessPoolExecutor, patiences: Sequence[float]) -> None:
@@ -99,6 +111,39 @@ def _compared(case: Case, plain: Metrics, runs: Sequence[Metrics]) -> Compared:
         median(wide_s) - plain.wide_wait_mean_s if plain.wide_wait_mean_s else 0.0,
         plain.wide_jobs,
     )
+
+
+def preempted(pool: ProcessPoolExecutor, cases: Sequence[Case]) -> list[Preempted]:
+    """Play the cases with all seeds under the policy that stops jobs, side by side."""
+    plays = {(case, seed): pool.submit(preempt, case, seed) for case in cases for seed in SEEDS}
+    plain = {case: pool.submit(fifo, case) for case in cases}
+    return [_preempted(case, plain[case].result(), [plays[case, seed].result() for seed in SEEDS]) for case in cases]
+
+
+def _preempted(case: Case, plain: Metrics, runs: Sequence[Metrics]) -> Preempted:
+    return Preempted(
+        _compared(case, plain, runs),
+        median(run.not_running_longest_s for run in runs) / plain.wait_longest_s,
+        median(run.preemptions / run.jobs for run in runs),
+        median(run.lost_work_ratio or 0.0 for run in runs),
+    )
+
+
+def _print_preempted(rows: Sequence[Preempted]) -> None:
+    print(
+        "trace               nodes  completion  longest wait  longest not running  preemptions/job  lost work  16+ GPUs"
+    )
+    for row in rows:
+        case, against = row.compared.case, row.compared
+        wide = "-" if against.wide is None else f"{against.wide:.2f} ({against.wide_jobs})"
+        times = f"{against.completion:>12.3f}{against.longest:>14.2f}{row.not_running:>21.2f}"
+        print(f"{case[0]:<20}{case[1]:>5}{times}{row.per_job:>17.2f}{row.lost:>11.2%}  {wide}", flush=True)
+    print(f"geometric mean{geometric_mean(row.compared.completion for row in rows):>23.3f}")
+
+
+def preempt(case: Case, seed: int) -> Metrics:
+    """Return the figures of the policy that stops jobs."""
+    return _played(case, ALL["preempt"], seed)
 
 
 def default(case: Case, patience: float, seed: int) -> Metrics:

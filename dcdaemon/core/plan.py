@@ -59,12 +59,24 @@ class Preemption:
 
 
 @dataclass(frozen=True, slots=True)
+class Swap:
+    """Stop these running jobs, which wait again then, and start this one in their place once they have stopped."""
+
+    start: Start
+    victims: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """The starts of one cycle, in order, and what is kept for those who have to wait, the head of the queue first."""
+    """The starts of one cycle, in order, and what is kept for those who have to wait, the head of the queue first.
+
+    There are `swaps` only where the policy has them.
+    """
 
     starts: tuple[Start, ...]
     reservations: tuple[Reservation, ...]
     made_at: float
+    swaps: tuple[Swap, ...] = ()
 
     @property
     def reservation(self) -> Reservation | None:

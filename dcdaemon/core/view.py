@@ -82,7 +82,8 @@ class QueuedJob:
     what it is thought to run, None when nobody knows; `queued_at` is when it became ready, epoch seconds.
     `gpu_mem_bytes` asks for that much of one GPU's memory instead of whole GPUs. `caps` are the limits that it
     counts against while it runs. Of the jobs it waits for, any end of those in `waits_any` will do, and those in
-    `waits_not_ok` must not succeed.
+    `waits_not_ok` must not succeed. `swapped` is how often it was stopped to make room where any job may be; it has
+    waited since `queued_at` in all then.
     """
 
     id: int
@@ -107,6 +108,7 @@ class QueuedJob:
     preemptible: bool = False
     waits_any: tuple[int, ...] = ()
     waits_not_ok: tuple[int, ...] = ()
+    swapped: int = 0
 
 
 @dataclass(frozen=True, slots=True)

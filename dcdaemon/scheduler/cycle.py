@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from dcdaemon.core.booking import Booking
-from dcdaemon.core.plan import Part, Plan, Reservation, Start
+from dcdaemon.core.plan import Part, Plan, Reservation, Start, Swap
 from dcdaemon.core.view import ClusterView, QueuedJob, Standing
 from dcdaemon.scheduler.bookings import Closed, Windows
 from dcdaemon.scheduler.caps import Tally
@@ -14,10 +14,13 @@ from dcdaemon.scheduler.group import GroupKey
 from dcdaemon.scheduler.order import OVERDUE, Ranking
 from dcdaemon.scheduler.placement import Placement, place
 from dcdaemon.scheduler.policy import Policy
+from dcdaemon.scheduler.progress import Ledger
 from dcdaemon.scheduler.queue import QueueIndex
 from dcdaemon.scheduler.reserve import Guards, Terms, reserve
 from dcdaemon.scheduler.shape import Demand, Shape
 from dcdaemon.scheduler.space import Hold, NodeSpace, spaces_of
+from dcdaemon.scheduler.swaps import Swaps
+from dcdaemon.scheduler.swaps_space import make_room
 
 #: For how many overdue jobs something is kept at a time.
 MOST_STICKY = 1
@@ -39,9 +42,10 @@ def plan_on(  # noqa: PLR0913  the parts of a view, for who keeps them from pass
     standing: Standing | None = None,
     tally: Tally | None = None,
     bookings: Iterable[Booking] = (),
+    ledger: Ledger | None = None,
 ) -> Plan:
     """Decide the same on spaces that the caller keeps from pass to pass; what starts is taken from them."""
-    return pass_on(nodes, queue, policy, now, standing, tally, bookings).plan
+    return pass_on(nodes, queue, policy, now, standing, tally, bookings, ledger).plan
 
 
 def pass_on(  # noqa: PLR0913  as above
@@ -52,8 +56,12 @@ def pass_on(  # noqa: PLR0913  as above
     standing: Standing | None = None,
     tally: Tally | None = None,
     bookings: Iterable[Booking] = (),
+    ledger: Ledger | None = None,
 ) -> "Pass":
-    """Make the same decision and return the pass itself: who is kept off which GPUs, and what is left."""
+    """Make the same decision and return the pass itself: who is kept off which GPUs, and what is left.
+
+    Jobs are swapped where the policy says so, and a ledger tells how far each has come.
+    """
     # 2 order: higher priority first, then the overdue, then the order of the queue
     ranking = Ranking(policy, now, standing or Standing(), tally or Tally({}), nodes)
     for node in nodes:
@@ -63,12 +71,18 @@ def pass_on(  # noqa: PLR0913  as above
     done: tuple[Pass, ...] = ()
     for booking in windows.open:
         done = (*done, _walked(Pass(nodes, policy, now, ranking, windows, booking, done), queue))
-    return _walked(Pass(nodes, policy, now, ranking, windows, None, done), queue)
+    made = Pass(nodes, policy, now, ranking, windows, None, done)
+    if policy.swaps is not None and ledger is not None:
+        made.swaps = Swaps(ledger, ranking, nodes, made.guards)
+        made.is_full = not anything_fits(queue, nodes, policy)
+    return _walked(made, queue)
 
 
 def _walked(made: "Pass", queue: QueueIndex) -> "Pass":
     walk = queue.walk(made.ranking, None if made.inside is None else made.lets_in)
     for job, shape, rank in walk:
+        if made.is_over:
+            break
         verdict = made.consider(job, shape, overdue=rank.line == OVERDUE)
         if verdict is _STOP:
             break
@@ -113,6 +127,10 @@ class Pass:
     refused: dict[_Need, list[tuple[float, float]]] = field(default_factory=dict)
     holdable: dict[_Need, bool] = field(default_factory=dict)
     narrowed: dict[tuple[frozenset[int] | None, Closed | None, float], list[NodeSpace]] = field(default_factory=dict)
+    swaps: Swaps | None = None
+    swapped: list[Swap] = field(default_factory=list)
+    #: Nothing that waits fits anywhere: only by swaps does anything start.
+    is_full: bool = False
 
     def __post_init__(self) -> None:
         self.guards = Guards(self.policy, self.now)
@@ -123,7 +141,13 @@ class Pass:
         """What was decided."""
         passes = (*self.before, self)
         starts = tuple(start for one in passes for start in one.starts)
-        return Plan(starts, tuple(guard.reservation for one in reversed(passes) for guard in one.guards.all), self.now)
+        kept = tuple(guard.reservation for one in reversed(passes) for guard in one.guards.all)
+        return Plan(starts, kept, self.now, tuple(self.swapped))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can start any more: the machine is full, and enough swaps were tried in vain."""
+        return self.is_full and self.has_head and self.swaps is not None and self.swaps.exhausted(overdue=False)
 
     def nodes_for(self, job: QueuedJob) -> Sequence[NodeSpace]:
         """Return the nodes as they are for this job; to look at."""
@@ -136,7 +160,7 @@ class Pass:
             return _GO_ON
         need = self._need(job, shape)
         if not (overdue and self.sticky < MOST_STICKY) and self._was_refused(need, shape):
-            return _SKIP if shape.limit_s is None or self.refused[need] is _HOPELESS else _GO_ON
+            return _GO_ON if self._swap(job, shape, overdue=overdue) else self._like_others(need, shape)
         over = self.ranking.tally.refusing(job) if job.caps else None
         if over is not None:
             if (overdue or self.ranking.waits_in_turn(job)) and self._could_hold(need, shape):
@@ -147,8 +171,9 @@ class Pass:
         placement = place(shape, nodes, self.policy, self.guards, self.now)
         if placement is not None:
             self._start(job, placement)
-            return _GO_ON
-        return self._wait(job, shape, need, overdue=overdue)
+        elif not self._swap(job, shape, overdue=overdue):
+            return self._wait(job, shape, need, overdue=overdue)
+        return _GO_ON
 
     def _need(self, job: QueuedJob, shape: Shape) -> _Need:
         gpus = self.policy.gpus_of(job.queue) if self.inside is None else frozenset(self.inside.gpus)
@@ -222,6 +247,10 @@ class Pass:
         longest_s, predicted_s = _span(shape)
         return any(limit_s <= longest_s and run_s <= predicted_s for limit_s, run_s in refused)
 
+    def _like_others(self, need: _Need, shape: Shape) -> str:
+        """Return how to go on after what was refused before: in its group others may have shorter limits."""
+        return _SKIP if shape.limit_s is None or self.refused[need] is _HOPELESS else _GO_ON
+
     def _refuse(self, need: _Need, shape: Shape) -> None:
         if place(shape, self._nodes(need, 0.0), self.policy) is None:
             self.refused[need] = _HOPELESS
@@ -242,9 +271,20 @@ class Pass:
                 job.id, gpus, share.cpus, share.mem_bytes, ends_at, self.now, job.predicted_s, share.gpu_mem_bytes,
                 expected_s,
             )  # fmt: skip
+            if self.swaps is not None:
+                hold = self.swaps.ledger.hold(job, gpus, self.now, expect)
             self.nodes[node.position].take(hold)
         also = tuple(Part(node.name, gpus) for node, gpus in others)
         self.starts.append(Start(job.id, first.node.name, first.gpus, bool(self.guards.all), also))
+
+    def _swap(self, job: QueuedJob, shape: Shape, *, overdue: bool) -> bool:
+        """Let running jobs make room for this one, where that is worth it."""
+        found = None if self.swaps is None else self.swaps.find(job, shape, overdue=overdue)
+        if self.swaps is None or found is None:
+            return False
+        self.swapped.append(make_room(found, job, self.nodes, self.swaps.ledger, self.ranking))
+        self.guards.ends.clear()
+        return True
 
 
 def _span(shape: Shape) -> tuple[float, float]:

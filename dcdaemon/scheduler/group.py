@@ -20,6 +20,8 @@ class GroupKey(NamedTuple):
     caps: tuple[CapKey, ...]
     limit_class: int | None
     length: int
+    #: A job that was stopped and waits again is no older than others by its place: it has a group of its own.
+    swapped_id: int | None = None
 
     @classmethod
     def of(cls, job: QueuedJob, shape: Shape, *, by_owner: bool = True) -> Self:
@@ -27,7 +29,8 @@ class GroupKey(NamedTuple):
         owner = (job.account, job.user) if by_owner else NOBODY
         limit_class = None if job.limit_s is None else length_class(job.limit_s)
         length = length_class(lasting_s(job))
-        return cls(-job.priority, job.queue, owner, shape.demand, job.caps, limit_class, length)
+        swapped_id = job.id if job.swapped else None
+        return cls(-job.priority, job.queue, owner, shape.demand, job.caps, limit_class, length, swapped_id)
 
 
 class Place(NamedTuple):

@@ -44,6 +44,10 @@ class Memory:
         """Return how long jobs of this prediction ran in the mean."""
         return self._calibration.means(predicted_s)
 
+    def given_s(self, predicted_s: float, ran_s: float) -> float:
+        """Return the same of jobs that have run for `ran_s` already."""
+        return self._calibration.expected_s(predicted_s, ran_s)
+
     def queued(self, job: QueuedJob, now: float) -> None:
         """Note a job that is ready to start."""
         if self.starts is not None:
@@ -73,6 +77,11 @@ class Memory:
             self.starts.started(job_id, at)
         if self._shadow is not None:
             self._shadow.started(job_id, at)
+
+    def stopped(self, job_id: int, reached_s: float) -> None:
+        """Note a job that was stopped and waits again, having run for so long at most."""
+        if self._shadow is not None:
+            self._shadow.stopped(job_id, reached_s)
 
     def ended(self, job_id: int, run_s: float, now: float) -> None:
         """Note a job that ran so long."""

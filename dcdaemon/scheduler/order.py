@@ -27,6 +27,8 @@ NODE_GPUS = 8
 #: A job of more GPUs than this is wide, and overdue at that share of the time: it waits on when its turn has come.
 WIDE_GPUS = 8
 WIDE_SHARE = 0.85
+#: A job that has run already may wait so many times as long, in all, before it is overdue.
+AGAIN = 2.0
 #: Once a job has waited so many times as long as makes it overdue, its start is promised though no limit tells when.
 PROMISED_AFTER = 2.0
 
@@ -131,7 +133,7 @@ class Ranking:
         if order is Order.FAIR_SHARE:
             return Rank(-job.priority, beyond, minus_tier, line, 1, *self.claims.key((job.account, job.user)))
         waited_s = self.now - job.queued_at
-        if waited_s > self.patience_s(job.gpus) and not beyond:
+        if waited_s > self.patience_s(job.gpus, again=job.swapped > 0) and not beyond:
             return Rank(-job.priority, 0, minus_tier, OVERDUE, 1, job.sequence)
         return Rank(-job.priority, beyond, minus_tier, line, 1, score(typical_s(length), job.gpus, waited_s))
 
@@ -162,10 +164,11 @@ class Ranking:
         self.tally.take(job)
         self.claims.start((job.account, job.user), job.gpus)
 
-    def patience_s(self, gpus: int) -> float:
-        """Return how long a job of this width may wait before it goes first."""
+    def patience_s(self, gpus: int, *, again: bool = False) -> float:
+        """Return how long a job of this width may wait before it goes first; one that ran `again` longer."""
         known = self._patience_s.get(gpus)
-        return self._work_out_patience(gpus) if known is None else known
+        patience_s = self._work_out_patience(gpus) if known is None else known
+        return AGAIN * patience_s if again else patience_s
 
     def promises(self, job: QueuedJob) -> bool:
         """Say whether an overdue job has waited so long that its start is promised, whatever is known of it."""
@@ -183,7 +186,8 @@ class Ranking:
 
     def _drain_s(self, gpus: int) -> float:
         """Return how long the nodes that a job may need take to empty: it has to go first so much earlier."""
-        if not self.nodes:
+        # Where room can be made at once, nobody has to wait for it.
+        if not self.nodes or self.policy.swaps is not None:
             return 0.0
         if self._drains_s is None:
             self._drains_s = drains_s(self.nodes, self.now)

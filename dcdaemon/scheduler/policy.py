@@ -40,6 +40,15 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True)
+class SwapCosts:
+    """What it takes to stop a running job and start it again, in seconds; its work is saved every `checkpoint_s`."""
+
+    stop_s: float = 30.0
+    restart_s: float = 60.0
+    checkpoint_s: float = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """How the queue is served; `backfill_depth` is how many shapes behind the head may be tried in vain.
 
@@ -47,7 +56,8 @@ class Policy:
     a prediction is multiplied before a job may pass the head by it, None for never. `gangs` lets a job that is wider
     than any node take several whole ones. With `recall` a job within its quota gets GPUs back that are lent to others,
     from jobs that have run for `recall_after_s`. A shared GPU takes no further job before its newest one has run for
-    `share_holdoff_s`: it may still be loading.
+    `share_holdoff_s`: it may still be loading. With `swaps` any running job may be stopped at that cost to make room
+    for another; only the simulator does so.
     """
 
     order: Order = Order.FIFO
@@ -62,6 +72,7 @@ class Policy:
     recall: bool = True
     recall_after_s: float = 600.0
     share_holdoff_s: float = 60.0
+    swaps: SwapCosts | None = None
 
     def limit_for(self, asked_s: float | None) -> float | None:
         """Return the limit a job gets at submit, in seconds; plan() counts on it, so it must be enforced."""

@@ -29,7 +29,8 @@ class _Job:
     """A job in the shadow, and what is known of the real one.
 
     `began` and `ends_at` are the shadow's; `lasted_s` is known when the real one has ended. `let_off_s` is how much
-    shorter the shadow runs it, to pay back what it ran others too long.
+    shorter the shadow runs it, to pay back what it ran others too long. `reached_s` is how much the real one is known
+    to have run, whether it runs now or not.
     """
 
     gpus: int
@@ -42,6 +43,11 @@ class _Job:
     nodes: list[int] | None = None
     ends_at: float = 0.0
     let_off_s: float = 0.0
+    reached_s: float = 0.0
+
+    def ran_s(self, at: float) -> float:
+        """Return how much the real one is known to have run by then."""
+        return self.reached_s if self.started_at is None else max(self.reached_s, at - self.started_at)
 
 
 class Shadow:
@@ -88,6 +94,12 @@ class Shadow:
         job = self._jobs.get(job_id)
         if job is not None:
             job.started_at = at
+
+    def stopped(self, job_id: int, reached_s: float) -> None:
+        """Note that the job does not run for now, and how much it has run at most."""
+        job = self._jobs.get(job_id)
+        if job is not None:
+            job.started_at, job.reached_s = None, reached_s
 
     def ended(self, job_id: int, run_s: float, now: float) -> None:
         """Note how long the job really ran."""
@@ -137,8 +149,8 @@ class Shadow:
         job = self._jobs.get(job_id)
         if job is None or job.began is None or job.nodes is None or job.ends_at != at:
             return
-        if job.lasted_s is None and job.started_at is not None:
-            lasting_s = self._expect(job.predicted_s, at - job.started_at) - job.let_off_s
+        if job.lasted_s is None and (job.started_at is not None or job.reached_s):
+            lasting_s = self._expect(job.predicted_s, job.ran_s(at)) - job.let_off_s
             if job.began + lasting_s > at + 1:
                 self._end_at(job_id, job, job.began + lasting_s)
                 return
@@ -176,8 +188,7 @@ class Shadow:
         job.nodes = self._nodes.take(job.gpus)
         if job.nodes is None:
             return False
-        ran_s = 0.0 if job.started_at is None else now - job.started_at
-        lasting_s = self._expect(job.predicted_s, ran_s) if job.lasted_s is None else job.lasted_s
+        lasting_s = self._expect(job.predicted_s, job.ran_s(now)) if job.lasted_s is None else job.lasted_s
         if job_id >= 0 and self._surplus_gpu_s > 0:
             width = self._nodes.width(job.gpus)
             job.let_off_s = min(self._surplus_gpu_s / width, lasting_s / 2)

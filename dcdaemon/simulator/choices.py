@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from enum import Enum
 
 from dcdaemon.core.errors import BadInput
-from dcdaemon.scheduler.policy import Order, Policy
+from dcdaemon.scheduler.policy import Order, Policy, SwapCosts
 from dcdaemon.simulator.workload import RecordedJob
 
 
@@ -47,13 +47,25 @@ CHOICES = {
         Choice("default", Policy(order=Order.SHORTEST, gangs=True), Knows.PREDICTION),
     )
 }
+#: And those that are compared only where they are named.
+ALL = CHOICES | {
+    choice.name: choice
+    for choice in (
+        # The default, and any running job is stopped and started again later where that pays, or one is overdue.
+        Choice(
+            "preempt",
+            Policy(order=Order.SHORTEST, gangs=True, patience=0.8, swaps=SwapCosts()),
+            Knows.PREDICTION,
+        ),
+    )
+}
 
 
 def chosen(names: Sequence[str]) -> list[Choice]:
     """Return the policies of these names, each once; raises BadInput with the nearest name for a wrong one."""
     for name in names:
-        if name not in CHOICES:
-            near = get_close_matches(name, CHOICES, n=1)
+        if name not in ALL:
+            near = get_close_matches(name, ALL, n=1)
             meant = f"; did you mean {near[0]!r}?" if near else ""
-            raise BadInput(f"there is no policy {name!r}{meant}", f"choose from {', '.join(CHOICES)}")
-    return [CHOICES[name] for name in dict.fromkeys(names)]
+            raise BadInput(f"there is no policy {name!r}{meant}", f"choose from {', '.join(ALL)}")
+    return [ALL[name] for name in dict.fromkeys(names)]

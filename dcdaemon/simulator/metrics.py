@@ -32,13 +32,17 @@ class Metrics:
     stranded_gpus_mean: float | None
     preemptions: int
     makespan_s: float
+    not_running_longest_s: float
+    lost_work_ratio: float | None
 
 
 def measure(outcome: Outcome) -> Metrics:
     """Return the figures of an outcome with at least one job."""
     jobs = outcome.jobs
     waits_s = waits(outcome)
-    completions_s = [wait_s + job.duration_s for wait_s, job in zip(waits_s, jobs, strict=True)]
+    again_s = outcome.again_s or [0.0] * len(jobs)
+    idle_s = [wait_s + more_s for wait_s, more_s in zip(waits_s, again_s, strict=True)]
+    completions_s = [idle + job.duration_s for idle, job in zip(idle_s, jobs, strict=True)]
     bounded = [max(job.duration_s, SLOWDOWN_BOUND_S) for job in jobs]
     wide_s = [wait_s for wait_s, job in zip(waits_s, jobs, strict=True) if job.gpus >= WIDE_GPUS]
     offered_gpu_s = outcome.cluster.gpus * outcome.makespan_s
@@ -59,11 +63,13 @@ def measure(outcome: Outcome) -> Metrics:
         stranded_gpus_mean=outcome.stranded_gpu_s / outcome.makespan_s if outcome.makespan_s else None,
         preemptions=outcome.preemptions,
         makespan_s=outcome.makespan_s,
+        not_running_longest_s=max(idle_s),
+        lost_work_ratio=outcome.lost_gpu_s / outcome.busy_gpu_s if outcome.busy_gpu_s else None,
     )
 
 
 def waits(outcome: Outcome) -> list[float]:
-    """Return how long each job waited."""
+    """Return how long each job waited for its first start."""
     return [start - job.submit_s for start, job in zip(outcome.starts_s, outcome.jobs, strict=True)]
 
 

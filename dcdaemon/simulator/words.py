@@ -18,6 +18,8 @@ class Figure:
     label: str
     written: Callable[[float], str]
     compared: bool = True
+    #: Told only where jobs were stopped.
+    of_preemption: bool = False
 
     def value(self, metrics: Metrics) -> float | None:
         """Return the figure, None when unknown."""
@@ -57,14 +59,23 @@ FIGURES = (
     Figure("stranded_gpus_mean", "stranded GPUs", lambda value: f"{value:.2f}"),
     Figure("preemptions", "preemptions", _count, compared=False),
     Figure("makespan_s", "makespan", format_duration),
+    Figure("not_running_longest_s", "longest not running", format_duration, of_preemption=True),
+    Figure("lost_work_ratio", "lost work", lambda value: f"{value:.2%}", compared=False, of_preemption=True),
 )
 #: Those drawn as bars: less is better.
 BARS = tuple(
     figure
     for figure in FIGURES
     if figure.compared
+    and not figure.of_preemption
     and figure.key not in {"completion_median_s", "wait_median_s", "makespan_s", "wide_wait_longest_s"}
 )
+
+
+def figures_of(runs: Sequence[Run]) -> list[Figure]:
+    """Return the figures that say something about these runs."""
+    preempted = any(run.metrics.preemptions for run in runs)
+    return [figure for figure in FIGURES if preempted or not figure.of_preemption]
 
 
 def heading(run: Run) -> str:

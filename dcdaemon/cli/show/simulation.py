@@ -42,9 +42,9 @@ def progress_bar(plays: int) -> Iterator[Callable[[int], None] | None]:
 
 def _block(runs: "Sequence[Run]", out: Output) -> str:
     from dcdaemon.cli.show.table import render
-    from dcdaemon.simulator.words import FIGURES, heading, learned_words, left_out_words
+    from dcdaemon.simulator.words import figures_of, heading, learned_words, left_out_words
 
-    rows = [_row(figure, runs) for figure in FIGURES]
+    rows = [_row(figure, runs) for figure in figures_of(runs)]
     above = ", ".join(words for words in (heading(runs[0]), left_out_words(runs[0]), learned_words(runs)) if words)
     return f"{above}\n{render(_columns(runs), rows, width=out.width, color=out.color)}"
 

@@ -75,7 +75,7 @@ def test_the_same_question_gives_the_same_answer_in_another_process():
 def test_a_mistyped_policy_is_answered_with_the_nearest():
     with pytest.raises(BadInput, match="there is no policy 'eazy'; did you mean 'easy'\\?") as caught:
         chosen(["fifo", "eazy"])
-    assert caught.value.hint == "choose from fifo, easy, default"
+    assert caught.value.hint == "choose from fifo, easy, default, preempt"
     with pytest.raises(BadInput, match=r"there is no policy ''$"):
         chosen([""])
     assert [choice.name for choice in chosen(["easy", "fifo", "easy"])] == ["easy", "fifo"]
@@ -110,4 +110,5 @@ def test_every_figure_has_a_label_and_what_is_drawn_is_better_when_less():
         "wait_mean_s": "1m11s", "wait_median_s": "1m28s", "wait_p99_s": "2m10s", "wait_longest_s": "2m10s",
         "wide_wait_mean_s": "-", "wide_wait_longest_s": "-", "slowdown_mean_ratio": "1.0x",
         "utilisation_ratio": "53.6%", "stranded_gpus_mean": "0.46", "preemptions": "0", "makespan_s": "5m50s",
+        "not_running_longest_s": "2m10s", "lost_work_ratio": "0.00%",
     }  # fmt: skip

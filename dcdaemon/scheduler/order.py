@@ -113,7 +113,9 @@ class Ranking:
             order = self._order_in(job.queue)
             oldest[order] = min(job.sequence, oldest.get(order, job.sequence))
             payers.add((job.account, job.user))
-        self.lines = {order: place for place, order in enumerate(sorted(oldest, key=lambda order: (oldest[order], order)))}
+        self.lines = {
+            order: place for place, order in enumerate(sorted(oldest, key=lambda order: (oldest[order], order)))
+        }
         self.claims.line_up(payers)
 
     def rank_of(self, job: QueuedJob) -> Rank:

@@ -15,6 +15,7 @@ NAMES = (
     "history",
     "metrics",
     "plan",
+    "decision",
     "simulate",
     "policy",
     "forecast",

@@ -118,8 +118,8 @@ def _waits(job: Document, starts: Sequence[str]) -> str:
     """Return why the job waits, and until about when."""
     why = f"Waits: {starts[0]}." if starts else "Waits."
     low_at, high_at = job.get("forecast_low_at"), job.get("forecast_high_at")
-    # Where the note has a time of its own, by limits or by playing the plan on, it is the better one.
-    if not low_at or not high_at or why.endswith(")."):
+    # Where limits tell the latest start, the note has it, and nobody need guess.
+    if not low_at or not high_at or "(<" in why:
         return why
     submitted_at = datetime.fromisoformat(job["submitted_at"])
     low_s, high_s = ((datetime.fromisoformat(at) - submitted_at).total_seconds() for at in (low_at, high_at))

@@ -29,6 +29,9 @@ WIDE_GPUS = 8
 WIDE_SHARE = 0.85
 #: A job that has run already may wait so many times as long, in all, before it is overdue.
 AGAIN = 2.0
+#: However long nodes take to empty, nobody goes first before this part of the time: on one node with a week's job all
+#: would be overdue at once.
+EARLIEST = 0.5
 #: Once a job has waited so many times as long as makes it overdue, its start is promised though no limit tells when.
 PROMISED_AFTER = 2.0
 
@@ -178,7 +181,8 @@ class Ranking:
 
     def _work_out_patience(self, gpus: int) -> float:
         wide = gpus > WIDE_GPUS
-        patience_s = self._bound_s(WIDE_SHARE if wide else 1.0) - self._drain_s(gpus)
+        bound_s = self._bound_s(WIDE_SHARE if wide else 1.0)
+        patience_s = max(EARLIEST * bound_s, bound_s - self._drain_s(gpus))
         self._patience_s[gpus] = patience_s
         return patience_s
 

@@ -177,3 +177,9 @@ def test_of_an_array_jobs_are_counted():
     picture = replace(view(replace(running(7, (0, 1)), caps=(key,))), caps={key: 2})
     jobs = [predicted(number, 2, HOUR_S, caps=(key,)) for number in (8, 9)]
     assert started(decide(picture, *jobs)) == [8]
+
+
+def test_a_node_that_takes_weeks_to_empty_makes_nobody_overdue_before_half_of_the_patience():
+    picture = view(thought(running(1, range(6)), 1000 * HOUR_S))
+    assert decide(picture, predicted(10, 4, HOUR_S, waited_s=10.7 * HOUR_S)).sticky == ()
+    assert decide(picture, predicted(10, 4, HOUR_S, waited_s=10.9 * HOUR_S)).sticky != ()

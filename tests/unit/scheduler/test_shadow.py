@@ -10,7 +10,7 @@ from dcdaemon.scheduler.shadow import DAY_S, MEMORY_DAYS, Shadow
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 500), st.integers(0, 90), st.sampled_from([1, 2, 4, 8, 16])), min_size=1),
+    st.lists(st.tuples(st.integers(0, 500), st.integers(1, 90), st.sampled_from([1, 2, 4, 8, 16])), min_size=1),
     st.integers(2, 4),
 )
 def test_with_true_durations_it_waits_as_long_as_a_plain_replay_of_fifo(arrivals, nodes):

@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import documents
+
 
 @dataclass
 class Asked:
@@ -132,3 +134,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
         if not answer.cut:
             self.wfile.write(b"0\r\n\r\n")
+
+
+def accept(asked):
+    """Answer a submit as the daemon does."""
+    jobs = [
+        documents.waiting(number, wish["name"] or "x", "user1", wish["gpus"], 0.0, "queued")
+        for number, wish in enumerate(asked.body["jobs"], start=1)
+    ]
+    return Answer({"schema": 1, "jobs": jobs, "starts": ["now"] * len(jobs)}, 201)

@@ -1,77 +1,14 @@
 """Every document of the API: which keys it has, of which kind, and what is null."""
 
-import re
 from dataclasses import replace
-from datetime import datetime
 
 import pytest
-from scene import ADA, ROOT, Scene
+from scene import ADA, ROOT
+from shapes import ANOMALY, ENERGY, JOB, TIME, assert_shape, at, used
 
-from dcdaemon.api.documents import iso
 from dcdaemon.control.board import DutyReport
-from dcdaemon.control.drain import drain
 from dcdaemon.core.anomaly import Finding, Severity
-from dcdaemon.core.energy import EnergyMethod, EnergyShare, Metered
-from dcdaemon.core.gpu import GpuProcess
-from dcdaemon.core.metric import metrics_of
-from dcdaemon.core.ports import UsageDelta
-from dcdaemon.core.samples import GpuSample, MigSample
 from dcdaemon.fakes.engine import Play
-from dcdaemon.fakes.gpus import SimulatedGpus
-
-TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00")
-NUMBER, MAYBE = (int, float), type(None)
-JOB = {
-    "schema": int, "id": int, "name": str, "user": str, "uid": int, "node": str, "state": str, "held": bool,
-    "priority": int, "gpus_asked": int, "gpus": list, "cpus": int, "mem_bytes": int, "limit_s": (*NUMBER, MAYBE),
-    "argv": list, "cwd": str, "log_path": (str, MAYBE), "after": list, "attempt": int, "submitted_at": str,
-    "started_at": (str, MAYBE), "ended_at": (str, MAYBE), "wait_s": NUMBER, "run_s": (*NUMBER, MAYBE),
-    "exit_code": (int, MAYBE), "signal": (int, MAYBE), "cause": (str, MAYBE), "energy_j": (*NUMBER, MAYBE),
-    "gpu_s": (*NUMBER, MAYBE), "gpu_util_ratio": (*NUMBER, MAYBE), "gpu_power_w": (*NUMBER, MAYBE),
-    "mem_peak_bytes": (int, MAYBE), "reported": dict, "simulated": bool, "anomalies": list, "reason": (dict, MAYBE),
-    "after_any": list, "after_not_ok": list, "queue": str, "account": str, "begin_at": (str, MAYBE),
-    "array_id": (int, MAYBE), "array_index": (int, MAYBE), "array_limit": (int, MAYBE), "gpu_mem_bytes": (int, MAYBE),
-    "preemptible": bool, "lent": bool, "predicted_s": (*NUMBER, MAYBE), "predicted_by": (str, MAYBE),
-    "forecast_at": (str, MAYBE),
-    "forecast_low_at": (str, MAYBE), "forecast_high_at": (str, MAYBE), "preempted": int, "lost_s": NUMBER,
-}  # fmt: skip
-ANOMALY = {
-    "id": int, "rule": str, "severity": str, "subject": str, "message": str, "evidence": dict,
-    "job_id": (int, MAYBE), "gpu": (int, MAYBE), "raised_at": str, "cleared_at": (str, MAYBE), "acked_by": (str, MAYBE),
-}  # fmt: skip
-GPU = {
-    "index": int, "uuid": str, "name": str, "mem_total_bytes": (int, MAYBE), "mem_used_bytes": (int, MAYBE),
-    "util_ratio": (*NUMBER, MAYBE), "power_w": (*NUMBER, MAYBE), "power_limit_w": (*NUMBER, MAYBE),
-    "temp_c": (*NUMBER, MAYBE), "sm_clock_hz": (int, MAYBE), "energy_j": (*NUMBER, MAYBE),
-    "sample_age_s": (*NUMBER, MAYBE), "health": str, "state": str, "blocked_detail": (str, MAYBE),
-    "drained_reason": (str, MAYBE), "job": (dict, MAYBE), "jobs": list, "processes": list, "simulated": bool,
-    "pci_bus_id": (str, MAYBE), "clock_events": (list, MAYBE), "migs": list, "bookings": list,
-}  # fmt: skip
-GPU |= {metric.attribute: (*NUMBER, MAYBE) for metric in metrics_of(GpuSample) if metric.attribute not in GPU}
-ENERGY = {
-    "key": str, "energy_j": NUMBER, "energy_kwh": NUMBER, "gpu_s": NUMBER, "cost": (*NUMBER, MAYBE),
-    "carbon_g": (*NUMBER, MAYBE),
-}  # fmt: skip
-
-
-def assert_shape(document: dict, shape: dict) -> None:
-    assert document.keys() == shape.keys()
-    wrong = {key: value for key, value in document.items() if not isinstance(value, shape[key])}
-    assert wrong == {}
-    for key, value in document.items():
-        if key.endswith("_at") and value is not None:
-            assert TIME.fullmatch(value), key
-
-
-def at(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
-
-
-def used(scene: Scene, job_id: int) -> None:
-    now = scene.clock.now()
-    shares = (EnergyShare("n1", 0, 0, 1000, 5.0), EnergyShare("n1", 0, job_id, 123_400, 20.0))
-    metered = Metered("n1", 0, now - 25.0, now, 124_400, EnergyMethod.COUNTER, shares, 124_400)
-    scene.store.book([metered], [UsageDelta(job_id, 18.6, 20.0, 5 << 30)])
 
 
 def finding(job_id: int | None = None) -> Finding:
@@ -319,91 +256,6 @@ def test_verbs_find_jobs_by_name_and_pass_signal_and_grace_on(door, scene):
     assert [job["state"] for job in door.ada.post("/v1/jobs/requeue", {"select": ["last"]})["jobs"]] == ["waiting"]
     door.ada.post("/v1/jobs/hold", {"select": ["@"]})
     assert door.ada.post("/v1/jobs/release", {"select": ["@"]})["jobs"][0]["held"] is False
-
-
-def test_gpus_tell_their_values_their_job_and_their_strangers(door, scene):
-    scene.run(gpus=1, name="vit")
-    stranger = GpuProcess(77, 1 << 30, "eve", "python mine.py", 3720.04, sm_util_ratio=0.4)
-    drain(scene.desk, ROOT, 2, "fan")
-    scene.sample({1: [stranger]}, lost=[3])
-    used(scene, 1)
-    document = door.ada.get("/v1/gpus")
-    assert document.keys() == {
-        "schema", "node", "driver_version", "driver_error", "released_until", "simulated", "gpus", "queues",
-    }  # fmt: skip
-    assert [(gpu["index"], gpu["state"], gpu["health"]) for gpu in document["gpus"]] == [
-        (0, "busy", "ok"), (1, "foreign", "ok"), (2, "drained", "ok"), (3, "unhealthy", "lost"),
-    ]  # fmt: skip
-    for gpu in document["gpus"]:
-        assert_shape(gpu, GPU)
-    busy, foreign, drained, lost = document["gpus"]
-    assert busy["job"] == {"id": 1, "name": "vit", "user": "ada", "gpu_mem_bytes": None}
-    assert busy["jobs"] == [busy["job"]]
-    assert busy["energy_j"] == 124.4
-    assert foreign["processes"] == [
-        {
-            "pid": 77,
-            "user": "eve",
-            "command": "python mine.py",
-            "age_s": 3720.0,
-            "mem_used_bytes": 1 << 30,
-            "sm_util_ratio": 0.4,
-            "instance": None,
-            "job_id": None,
-        },
-    ]
-    assert foreign["blocked_detail"].startswith("pid 77 (python mine.py, eve")
-    assert (drained["drained_reason"], drained["job"], drained["energy_j"]) == ("fan", None, None)
-    assert {lost[key] for key in ("util_ratio", "power_w", "temp_c", "mem_used_bytes", "sample_age_s")} == {None}
-
-
-def test_a_gpu_s_sample_has_an_age_and_a_limit(door):
-    door.load()
-    gpu = door.ada.get("/v1/gpus")["gpus"][0]
-    assert (gpu["sample_age_s"], gpu["power_limit_w"], gpu["power_w"]) == (0.4, 650.0, 300.0)
-
-
-def test_a_gpu_tells_every_metric_under_its_own_name_and_its_mig_instances(door, scene):
-    door.load()
-    reading = scene.desk.board.gpus
-    told = {"sm_active_ratio": 0.9, "clock_event_reasons": 0x24, "last_xid": 31, "ecc_corrected_volatile": 3}
-    sample = replace(reading.samples[0], **told)
-    mig = MigSample(scene.clock.now(), 0, "9/0", "MIG-1", "1g.10gb", mem_used_bytes=5, sm_active_ratio=0.5)
-    scene.desk.board.gpus = replace(reading, samples=(sample, *reading.samples[1:]), migs=(mig,))
-    scene.desk.board.newest.take((mig,), scene.clock.monotonic() - 2)
-    gpu, other = door.ada.get("/v1/gpus")["gpus"][:2]
-    assert (gpu["sm_active_ratio"], gpu["ecc_corrected_volatile"], gpu["last_xid"]) == (0.9, 3, 31)
-    assert gpu["clock_events"] == ["sw_power_cap", "sw_thermal"]
-    assert gpu["migs"] == [
-        {
-            "instance": "9/0", "uuid": "MIG-1", "profile": "1g.10gb", "mem_used_bytes": 5, "mem_total_bytes": None,
-            "sm_active_ratio": 0.5, "tensor_active_ratio": None, "dram_active_ratio": None, "sample_age_s": 2.0,
-        },
-    ]  # fmt: skip
-    assert (other["sm_active_ratio"], other["clock_events"], other["migs"]) == (None, None, [])
-
-
-def test_the_age_of_a_sample_does_not_follow_the_wall_clock(door, scene):
-    door.load()
-    scene.clock.step_wall(3600)
-    assert door.ada.get("/v1/gpus")["gpus"][0]["sample_age_s"] == 0.4
-
-
-def test_a_release_answers_with_the_gpus_and_until_when(door, scene):
-    scene.desk.source = SimulatedGpus(4, dict, scene.clock)
-    document = door.root.post("/v1/gpus/release", {"for_s": 600.0})
-    assert document["released_until"] == iso(scene.clock.now() + 600)
-    assert "the driver is released" in document["driver_error"]
-    assert {gpu["state"] for gpu in document["gpus"]} == {"unhealthy"}
-    assert {gpu["util_ratio"] for gpu in document["gpus"]} == {None}
-    assert door.root.post("/v1/gpus/release", {"for_s": 0.0})["released_until"] is None
-
-
-def test_draining_answers_with_the_gpus(door, scene):
-    gpus = door.root.post("/v1/gpus/1/drain", {"reason": "loud"})["gpus"]
-    assert [gpu["state"] for gpu in gpus] == ["free", "drained", "free", "free"]
-    assert [gpu["state"] for gpu in door.root.post("/v1/gpus/1/undrain")["gpus"]] == ["free"] * 4
-    assert [row.action for row in scene.store.audit() if row.action != "add_token"] == ["drain", "restore"]
 
 
 def test_the_daemon_about_itself(door, scene):

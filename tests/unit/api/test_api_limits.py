@@ -1,7 +1,6 @@
 """What no request may be: endless, or a mountain of mistakes that takes the daemon minutes to list."""
 
 import asyncio
-import time
 from collections import Counter
 
 import pytest
@@ -19,10 +18,9 @@ FLOODS = {
 
 @pytest.mark.parametrize("body", FLOODS.values(), ids=FLOODS.keys())
 def test_a_flood_of_mistakes_is_told_by_its_first(door, raw, body):
-    begin = time.monotonic()
     status, _, document = raw(door.ada, "POST", "/v1/jobs", body)
     assert (status, document["error"]["code"]) == (422, "bad_input")
-    assert time.monotonic() - begin < 2, "each mistake was listed"
+    assert len(str(document)) < 500, "each mistake was listed"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import statistics
 import time
 
 from dcdaemon.core.view import ClusterView, GpuSlot, NodeView, QueuedJob, RunningJob, Standing
-from dcdaemon.scheduler.cycle import anything_fits, plan_on
+from dcdaemon.scheduler.cycle import anything_fits, pass_on
 from dcdaemon.scheduler.policy import Order, Policy
 from dcdaemon.scheduler.queue import QueueIndex
 from dcdaemon.scheduler.space import NodeSpace, spaces_of
@@ -49,7 +49,7 @@ def measure(nodes: int) -> None:
     jobs, view = waiting(chance), busy(nodes, chance)
     began = time.process_time()
     queue, spaces = QueueIndex(jobs, by_owner=False), spaces_of(view)
-    decided = plan_on(spaces, queue, POLICY, NOW, PAST)
+    decided = pass_on(spaces, queue, POLICY, NOW, PAST).plan
     nothing_ms = (time.process_time() - began) * 1000
     taken_ms: list[float] = []
     starts = 0
@@ -59,7 +59,7 @@ def measure(nodes: int) -> None:
         end_one(spaces, chance)
         began = time.process_time()
         if anything_fits(queue, spaces, POLICY):
-            decided = plan_on(spaces, queue, POLICY, NOW + number, Standing(decided.sticky, PAST.fifo_wait_s))
+            decided = pass_on(spaces, queue, POLICY, NOW + number, Standing(decided.sticky, PAST.fifo_wait_s)).plan
         taken_ms.append((time.process_time() - began) * 1000)
         starts += len(decided.starts)
     print(f"{nodes:>6}{nothing_ms:>14.1f}{statistics.median(taken_ms):>18.1f}{max(taken_ms):>10.1f}{starts:>9}")

@@ -14,7 +14,7 @@ from dcdaemon.control import change
 from dcdaemon.control.desk import Desk
 from dcdaemon.control.select import resolve
 from dcdaemon.control.submit import check, submit
-from dcdaemon.control.why import short_why, why
+from dcdaemon.control.why import short_whys, why
 from dcdaemon.core.errors import BadInput, DcdError
 from dcdaemon.core.job import SLURM_CODES, Job, JobState
 from dcdaemon.core.ports import Actor
@@ -31,7 +31,7 @@ def submit_jobs(body: SubmitBody, desk: DeskOf, actor: ActorOf) -> Document:
         specs = check(desk, actor, wishes, body.env)
         return {"schema": SCHEMA, "jobs": [], "accepted": len(specs), "starts": []}
     jobs = submit(desk, actor, wishes, body.env)
-    starts = [short_why(desk, job.id) for job in jobs[:_EXPLAIN_AT_MOST]] if body.explain else []
+    starts = short_whys(desk, [job.id for job in jobs[:_EXPLAIN_AT_MOST]]) if body.explain else []
     return {"schema": SCHEMA, "jobs": listed(desk, jobs, details=False), "starts": starts}
 
 

@@ -102,11 +102,6 @@ class Book:
                 if job is not None:
                     self._index(job)
 
-    def next_begin(self) -> float | None:
-        """Return the earliest begin time that a job waits for, epoch seconds; None when none does."""
-        with self.lock:
-            return self._begins.next
-
     def next_due(self, now: float) -> float | None:
         """Return when time alone changes what may start, epoch seconds; None when it never does."""
         with self.lock:
@@ -266,9 +261,8 @@ class Book:
             held=job.held,
             waits_for=waits.open, waits_any=waits.any, waits_not_ok=waits.not_ok, failed_dependency=waits.failed,
             queued_at=max(job.queued_at, spec.begin_at or 0.0, waits.over_at), begin_at=begin_at,
-            predicted_s=job.predicted_s, gpu_mem_bytes=spec.gpu_mem_bytes, preemptible=spec.preemptible,
-            user=spec.user, account=spec.account, queue=self.sharing.queue(spec.queue).name,
-            caps=self._limits.of(spec),
+            predicted_s=job.predicted_s, gpu_mem_bytes=spec.gpu_mem_bytes, user=spec.user, account=spec.account,
+            queue=self.sharing.queue(spec.queue).name, caps=self._limits.of(spec),
         )  # fmt: skip
 
     def as_queued(self, job: Job) -> QueuedJob:

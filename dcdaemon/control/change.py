@@ -37,8 +37,13 @@ def hold(desk: Desk, actor: Actor, job_id: int) -> Job:
 
 
 def release(desk: Desk, actor: Actor, job_id: int) -> Job:
-    """Let a held job start again."""
-    return _change(desk, actor, job_id, "release", lambda job: job.with_hold(held=False))
+    """Let a held job start again; it waits from now on, and is no older than that."""
+    now = desk.clock.now()
+
+    def released(job: Job) -> Job:
+        return replace(job.with_hold(held=False), queued_at=now if job.held else job.queued_at)
+
+    return _change(desk, actor, job_id, "release", released)
 
 
 def requeue(desk: Desk, actor: Actor, job_id: int) -> Job:

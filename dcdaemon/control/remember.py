@@ -3,9 +3,10 @@
 from dcdaemon.control.desk import Desk
 from dcdaemon.core.job import ACTIVE, ENDED, Job
 from dcdaemon.core.ports import JobQuery
-from dcdaemon.core.view import Standing
+from dcdaemon.core.view import QueuedJob, Standing
 from dcdaemon.scheduler.fair_share import AHEAD_S
 from dcdaemon.scheduler.memory import Memory, Past
+from dcdaemon.scheduler.order import lasting_s
 from dcdaemon.scheduler.policy import Order, Policy
 from dcdaemon.scheduler.queue import is_ready
 from dcdaemon.scheduler.start_time import StartTimes
@@ -53,7 +54,8 @@ def begin(desk: Desk) -> None:
     known = [job for job in ended if job.run_s is not None and job.node == desk.node]
     known += [job for job in desk.book.unfinished() if job.started_at is not None]
     pasts = sorted(map(_past, known))
-    for past in pasts:
+    waiting = [_waiting(job) for job in desk.book.queue if is_ready(job)]
+    for past in sorted([*pasts, *waiting]):
         desk.memory.recall(past)
     running = [past for past in pasts if past.run_s is None]
     replay(desk.memory.starts, [*running, *pasts[-MOST_REPLAYED:]])
@@ -63,3 +65,7 @@ def begin(desk: Desk) -> None:
 def _past(job: Job) -> Past:
     queued_at = max(job.queued_at, job.submitted_at)
     return Past(queued_at, job.id, len(job.gpus), job.started_at, job.run_s, job.predicted_s)
+
+
+def _waiting(job: QueuedJob) -> Past:
+    return Past(job.queued_at, job.id, job.gpus, None, None, lasting_s(job))

@@ -94,7 +94,7 @@ def _spec(desk: Desk, actor: Actor, named: Named, after: tuple[Ids, Ids, Ids]) -
         queue=admission.queue, account=admission.account, begin_at=wish.begin_at if begins_later else None,
         after=after[0], after_any=after[1], after_not_ok=after[2],
     )  # fmt: skip
-    misfit = check_fits(spec, (desk.book.node,))
+    misfit = check_fits(spec, (desk.book.node,), policy=desk.policy, queue=spec.queue)
     if misfit is not None:
         raise NeverFits(_as_message(misfit.sentence), "ask for less, or see `dcd gpus` for what this node has")
     return spec

@@ -1,6 +1,6 @@
 """Why a job waits: the scheduler's own answer for one job, or for all that a listing shows."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from dcdaemon.control.desk import Desk
@@ -39,10 +39,11 @@ def _with_told(reason: Reason, job: Job, now: float) -> Reason:
     return replace(reason, expected_start_at=max(at, now), expected_low_at=max(low_at, now), expected_high_at=high_at)
 
 
-def short_why(desk: Desk, job_id: int) -> str:
-    """Return `now` when the job starts in this cycle or has started, else the reason in a few words."""
-    found = reasons(desk, [job_id]).get(job_id)
-    return NOW if found is None or found[0].code is ReasonCode.STARTS_NOW else found[1]
+def short_whys(desk: Desk, job_ids: Sequence[int]) -> list[str]:
+    """Return `now` for a job that starts in this cycle or has started, else the reason in a few words."""
+    found = reasons(desk, job_ids)
+    starting = {job_id for job_id, (reason, _) in found.items() if reason.code is ReasonCode.STARTS_NOW}
+    return [NOW if job_id in starting or job_id not in found else found[job_id][1] for job_id in job_ids]
 
 
 def reasons(desk: Desk, job_ids: Collection[int]) -> dict[int, tuple[Reason, str]]:

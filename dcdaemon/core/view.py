@@ -105,7 +105,6 @@ class QueuedJob:
     account: str = ""
     queue: str = ""
     caps: tuple[CapKey, ...] = ()
-    preemptible: bool = False
     waits_any: tuple[int, ...] = ()
     waits_not_ok: tuple[int, ...] = ()
     swapped: int = 0

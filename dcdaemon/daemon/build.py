@@ -258,8 +258,7 @@ def make_policy(config: Config, sharing: Sharing) -> Policy:
     chosen = config.scheduler
     return Policy(
         order=Order(chosen.order), patience=chosen.patience, backfill=chosen.backfill,
-        default_limit_s=chosen.default_limit_s, queues=sharing.rules, weights=sharing.weights,
-        share_holdoff_s=chosen.share_holdoff_s,
+        queues=sharing.rules, weights=sharing.weights, share_holdoff_s=chosen.share_holdoff_s,
     )  # fmt: skip
 
 

@@ -10,10 +10,10 @@ from dcdaemon.scheduler.queues import Account, Queue, Quotas, Sharing
 
 def make_sharing(config: Config) -> Sharing:
     """Return the queues (one, if none is configured), accounts, quotas and weights."""
-    default = default_queue(config.queues)
-    queues = {name: _queue(name, queue) for name, queue in config.queues.items()} or {default: Queue(default)}
+    default, order = default_queue(config.queues), Order(config.scheduler.order)
+    queues = {name: _queue(name, queue, order) for name, queue in config.queues.items()}
     return Sharing(
-        queues=queues,
+        queues=queues or {default: Queue(default, order=order)},
         default=default,
         accounts={name: _account(name, account) for name, account in config.accounts.items()},
         quotas=Quotas(config.quotas.gpus_per_user, dict(config.quotas.users), config.quotas.hard),
@@ -22,11 +22,11 @@ def make_sharing(config: Config) -> Sharing:
     )
 
 
-def _queue(name: str, said: QueueSettings) -> Queue:
+def _queue(name: str, said: QueueSettings, usual: Order) -> Queue:
     return Queue(
         name=name,
         gpus=frozenset(said.gpus) or None,
-        order=Order(said.order) if said.order else None,
+        order=Order(said.order) if said.order else usual,
         tier=said.priority_tier,
         default_limit_s=said.default_limit_s,
         max_limit_s=said.max_limit_s,

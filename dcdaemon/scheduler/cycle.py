@@ -31,24 +31,10 @@ _Need = tuple[frozenset[int] | None, Closed | None, Demand]
 def plan(view: ClusterView, queue: QueueIndex, policy: Policy, now: float) -> Plan:
     """Decide which waiting jobs start now, and what is kept for those that have to wait."""
     # 1 view: what is free on each node, and what is left of each limit
-    return plan_on(spaces_of(view), queue, policy, now, view.standing, Tally.of(view), view.bookings)
+    return pass_on(spaces_of(view), queue, policy, now, view.standing, Tally.of(view), view.bookings).plan
 
 
-def plan_on(  # noqa: PLR0913  the parts of a view, for who keeps them from pass to pass
-    nodes: Sequence[NodeSpace],
-    queue: QueueIndex,
-    policy: Policy,
-    now: float,
-    standing: Standing | None = None,
-    tally: Tally | None = None,
-    bookings: Iterable[Booking] = (),
-    ledger: Ledger | None = None,
-) -> Plan:
-    """Decide the same on spaces that the caller keeps from pass to pass; what starts is taken from them."""
-    return pass_on(nodes, queue, policy, now, standing, tally, bookings, ledger).plan
-
-
-def pass_on(  # noqa: PLR0913  as above
+def pass_on(  # noqa: PLR0913  the parts of a view, for who keeps them from pass to pass
     nodes: Sequence[NodeSpace],
     queue: QueueIndex,
     policy: Policy,
@@ -58,9 +44,10 @@ def pass_on(  # noqa: PLR0913  as above
     bookings: Iterable[Booking] = (),
     ledger: Ledger | None = None,
 ) -> "Pass":
-    """Make the same decision and return the pass itself: who is kept off which GPUs, and what is left.
+    """Decide the same on spaces that the caller keeps from pass to pass: what starts is taken from them.
 
-    Jobs are swapped where the policy says so, and a ledger tells how far each has come.
+    The pass itself tells, beside its plan, who is kept off which GPUs and what is left. Jobs are swapped where the
+    policy says so, and a ledger tells how far each has come.
     """
     # 2 order: higher priority first, then the overdue, then the order of the queue
     ranking = Ranking(policy, now, standing or Standing(), tally or Tally({}), nodes)
@@ -88,6 +75,8 @@ def _walked(made: "Pass", queue: QueueIndex) -> "Pass":
             break
         if verdict is _SKIP:
             walk.skip_group()
+        elif verdict is _SKIP_ALIKE:
+            walk.skip_alike()
     return made
 
 
@@ -100,7 +89,7 @@ def anything_fits(queue: QueueIndex, nodes: Sequence[NodeSpace], policy: Policy)
     return any(place(Shape.endless(demand), nodes, policy) is not None for demand in queue.demands)
 
 
-_GO_ON, _SKIP, _STOP = "go on", "skip the group", "stop"
+_GO_ON, _SKIP, _SKIP_ALIKE, _STOP = "go on", "skip the group", "skip what lasts no shorter", "stop"
 
 
 @dataclass(slots=True)
@@ -249,7 +238,7 @@ class Pass:
 
     def _like_others(self, need: _Need, shape: Shape) -> str:
         """Return how to go on after what was refused before: in its group others may have shorter limits."""
-        return _SKIP if shape.limit_s is None or self.refused[need] is _HOPELESS else _GO_ON
+        return _SKIP if shape.limit_s is None or self.refused[need] is _HOPELESS else _SKIP_ALIKE
 
     def _refuse(self, need: _Need, shape: Shape) -> None:
         if place(shape, self._nodes(need, 0.0), self.policy) is None:

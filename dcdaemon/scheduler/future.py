@@ -9,7 +9,7 @@ from typing import NamedTuple
 from dcdaemon.core.plan import Start
 from dcdaemon.core.view import ClusterView, QueuedJob, RunningJob
 from dcdaemon.scheduler.caps import Tally
-from dcdaemon.scheduler.cycle import anything_fits, plan_on
+from dcdaemon.scheduler.cycle import anything_fits, pass_on
 from dcdaemon.scheduler.policy import Policy
 from dcdaemon.scheduler.queue import QueueIndex
 from dcdaemon.scheduler.space import Hold, NodeSpace, spaces_of
@@ -118,9 +118,9 @@ class Future:
     def _start(self) -> None:
         if not anything_fits(self._line, self._spaces, self._policy):
             return
-        decided = plan_on(
+        decided = pass_on(
             self._spaces, self._line, self._policy, self.at, self._standing, self._tally.copy(), self._bookings
-        )
+        ).plan
         self._standing = replace(self._standing, kept=decided.sticky)
         for start in decided.starts:
             self._begin(start)

@@ -63,7 +63,6 @@ class Policy:
     order: Order = Order.FIFO
     backfill: bool = True
     backfill_depth: int = 1000
-    default_limit_s: float | None = None
     gangs: bool = False
     patience: float = 0.9
     safety: float | None = 4.0
@@ -73,10 +72,6 @@ class Policy:
     recall_after_s: float = 600.0
     share_holdoff_s: float = 60.0
     swaps: SwapCosts | None = None
-
-    def limit_for(self, asked_s: float | None) -> float | None:
-        """Return the limit a job gets at submit, in seconds; plan() counts on it, so it must be enforced."""
-        return self.default_limit_s if asked_s is None else asked_s
 
     def order_in(self, queue: str) -> Order:
         """Return the order of a queue."""

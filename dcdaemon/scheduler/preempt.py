@@ -1,6 +1,6 @@
 """Which running jobs have to make room for a waiting one; off unless queues are urgent or quotas are lent."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -110,8 +110,23 @@ def _needed(asking: _Asking, chosen: Iterable[int]) -> frozenset[int]:
 
 def _starts_without(asking: _Asking, gone: frozenset[int]) -> bool:
     running = tuple(job for job in asking.view.running if job.id not in gone)
-    decided = plan(replace(asking.view, running=running), asking.queue, asking.policy, asking.now)
+    queue = asking.queue.copy()
+    for job_id in gone:
+        # They wait again at once: where one of them would go first, it would only be stopped once more.
+        queue.add(_again([job for job in asking.view.running if job.id == job_id], asking.now))
+    decided = plan(replace(asking.view, running=running), queue, asking.policy, asking.now)
     return any(start.job_id == asking.job.id for start in decided.starts)
+
+
+def _again(parts: Sequence[RunningJob], now: float) -> QueuedJob:
+    """Return how a job waits that is stopped now; a gang has a part on each node."""
+    job = parts[0]
+    limit_s = None if job.ends_at is None or job.started_at is None else job.ends_at - job.started_at
+    return QueuedJob(
+        job.id, job.id, job.priority, sum(len(part.gpus) for part in parts), sum(part.cpus for part in parts),
+        sum(part.mem_bytes for part in parts), limit_s, queued_at=now, predicted_s=job.predicted_s,
+        gpu_mem_bytes=job.gpu_mem_bytes, user=job.user, account=job.account, queue=job.queue, caps=job.caps,
+    )  # fmt: skip
 
 
 def cost_gpu_s(view: ClusterView, job_ids: Iterable[int], now: float) -> float:

@@ -89,13 +89,6 @@ class QueueIndex:
         ranking.line_up(self._heads())
         return sorted(self._jobs.values(), key=lambda job: (ranking.rank_of(job), job.sequence, job.id))
 
-    def ahead_of(self, job: QueuedJob, ranking: Ranking) -> list[QueuedJob]:
-        """Return the ready jobs before this one, in order."""
-        ranking.line_up(self._heads())
-        mine = (ranking.rank_of(job), job.sequence, job.id)
-        keyed = ((ranking.rank_of(other), other.sequence, other.id) for other in self if is_ready(other))
-        return [self._jobs[job_id] for _, _, job_id in sorted(key for key in keyed if key < mine)]
-
     def copy(self) -> Self:
         """Return an index that can be changed without changing this one."""
         twin = type(self)(by_owner=self._by_owner)

@@ -12,7 +12,7 @@ from dcdaemon.scheduler.bookings import opens_at, shut_gpus
 from dcdaemon.scheduler.gang import gang_of
 from dcdaemon.scheduler.policy import Policy
 from dcdaemon.scheduler.shape import NOTHING, Lack, Shape, missing
-from dcdaemon.scheduler.space import Hold, NodeSpace
+from dcdaemon.scheduler.space import Hold, NodeSpace, ends_of
 
 #: A promised job keeps its GPUs unless others are free in that share of the time.
 MUCH_SOONER = 1 / 3
@@ -132,6 +132,10 @@ class Room(NamedTuple):
     def open_gpus(self) -> frozenset[int]:
         """The GPUs that take work and are not kept for others."""
         return self.node.usable - self.barred
+
+    def ends(self, now: float) -> Sequence[tuple[float, Hold]]:
+        """Return when what is held here is thought to be free, the first one first."""
+        return self.node.ends(now) if self.holds is self.node.holds else ends_of(self.holds, now)
 
 
 class Terms(NamedTuple):
@@ -322,7 +326,7 @@ def _earliest(shape: Shape, room: Room, now: float) -> float:
     # A gang's node may be free already, while others are not.
     if gpus >= shape.gpus and missing(shape, gpus, cpus, mem_bytes) == NOTHING:
         return now
-    for end, hold in sorted(((hold.expected_end(now), hold) for hold in room.holds), key=_by_end):
+    for end, hold in room.ends(now):
         if end == math.inf:
             break
         gpus, cpus, mem_bytes = gpus + len(hold.gpus), cpus + hold.cpus, mem_bytes + hold.mem_bytes
@@ -337,7 +341,3 @@ def _earliest_beside(shape: Shape, room: Room, now: float) -> float:
     ends = [hold.expected_end(now) for hold in room.holds] + [closure.booking.ends_at for closure in room.node.closures]
     times = sorted({max(now, end) for end in (now, *ends) if end < math.inf})
     return next((at for at in times if _offer(shape, room, at, now).short_of == NOTHING), math.inf)
-
-
-def _by_end(pair: tuple[float, Hold]) -> float:
-    return pair[0]

@@ -2,8 +2,9 @@
 
 import math
 from bisect import insort
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import NamedTuple, Self
 
 from dcdaemon.core.booking import Booking
@@ -88,6 +89,9 @@ class NodeSpace:
     barred: frozenset[int] = frozenset()
     #: By what the expected runs of the jobs here were told.
     expected_by: Callable[[float], float] | None = None
+    #: The answer of ends(), and at what time it was given; NaN when anything has changed since.
+    _ends: list[tuple[float, Hold]] = field(init=False, default_factory=list, compare=False)
+    _ends_at: float = field(init=False, default=math.nan, compare=False)
 
     @property
     def idle(self) -> list[int]:
@@ -102,11 +106,18 @@ class NodeSpace:
         for hold in self.holds:
             if hold.predicted_s is not None:
                 hold.expected_s = hold.predicted_s if expected_s is None else expected_s(hold.predicted_s)
+        self._ends_at = math.nan
+
+    def ends(self, now: float) -> Sequence[tuple[float, Hold]]:
+        """Return when each job here is thought to end, the first one first; worked out once a pass."""
+        if self._ends_at != now:
+            self._ends, self._ends_at = ends_of(self.holds, now), now
+        return self._ends
 
     def last_end(self, now: float) -> float:
         """Return when the last job here is thought to end: now when nothing runs."""
-        ends = [hold.expected_end(now) for hold in self.holds]
-        return max(ends) if ends else now
+        ends = self.ends(now)
+        return ends[-1][0] if ends else now
 
     def lacking(self, shape: Shape) -> Lack:
         """Return what the shape needs and the node does not have free now."""
@@ -155,6 +166,7 @@ class NodeSpace:
 
     def take(self, hold: Hold) -> None:
         """Give these resources to a job."""
+        self._ends_at = math.nan
         insort(self.holds, hold, key=_ends_at)
         self.free = [gpu for gpu in self.free if gpu not in hold.gpus]
         if hold.gpu_mem_bytes is not None:
@@ -166,6 +178,7 @@ class NodeSpace:
         """Free what a job holds here; raises StopIteration when it holds nothing."""
         place = next(place for place, hold in enumerate(self.holds) if hold.job_id == job_id)
         hold = self.holds.pop(place)
+        self._ends_at = math.nan
         gpus = hold.gpus if hold.gpu_mem_bytes is None else self.shared.give_back(job_id, hold.gpus)
         self.free = sorted((*self.free, *gpus))
         self.cpus += hold.cpus
@@ -174,6 +187,11 @@ class NodeSpace:
 
 def _ends_at(hold: Hold) -> float:
     return hold.ends_at
+
+
+def ends_of(holds: Iterable[Hold], now: float) -> list[tuple[float, Hold]]:
+    """Return when each of these is thought to end, the first one first."""
+    return sorted([(hold.expected_end(now), hold) for hold in holds], key=itemgetter(0))
 
 
 def drains_s(nodes: Iterable[NodeSpace], now: float) -> list[float]:

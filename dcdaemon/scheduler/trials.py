@@ -8,7 +8,7 @@ from dcdaemon.core.plan import Start
 from dcdaemon.core.reasons import Unblock
 from dcdaemon.core.view import CapKey, ClusterView, QueuedJob, RunningJob
 from dcdaemon.scheduler.caps import Tally
-from dcdaemon.scheduler.cycle import plan_on
+from dcdaemon.scheduler.cycle import pass_on
 from dcdaemon.scheduler.nearest import seen_by
 from dcdaemon.scheduler.placement import place
 from dcdaemon.scheduler.policy import Policy
@@ -86,7 +86,7 @@ class Question:
             seen = seen_by(self.job, nodes, replace(self.view, bookings=bookings), self.policy, self.now)
             return tally.allows(self.job) and place(Shape.of(self.job), seen, self.policy) is not None
         line = self._without(change.skip_jobs)
-        decided = plan_on(nodes, line, self.policy, self.now, self.view.standing, tally, bookings)
+        decided = pass_on(nodes, line, self.policy, self.now, self.view.standing, tally, bookings).plan
         self._undo(decided.starts)
         return any(start.job_id == self.job.id for start in decided.starts)
 

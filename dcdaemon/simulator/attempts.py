@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from dcdaemon.core.plan import Start, Swap
 from dcdaemon.core.view import QueuedJob
-from dcdaemon.scheduler.cycle import plan_on
+from dcdaemon.scheduler.cycle import pass_on
 from dcdaemon.scheduler.policy import SwapCosts
 from dcdaemon.scheduler.progress import Ledger
 from dcdaemon.scheduler.space import NodeSpace
@@ -71,7 +71,7 @@ class SwapStage(Stage):
         if not len(self._queue):
             return
         standing = self._memory.standing(now)
-        decided = plan_on(self._spaces, self._queue, self._choice.policy, now, standing, ledger=self._ledger)
+        decided = pass_on(self._spaces, self._queue, self._choice.policy, now, standing, ledger=self._ledger).plan
         for start in decided.starts:
             self._start(start, now)
         for swap in decided.swaps:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from dcdaemon.core.plan import Start
 from dcdaemon.core.view import QueuedJob
-from dcdaemon.scheduler.cycle import anything_fits, plan_on
+from dcdaemon.scheduler.cycle import anything_fits, pass_on
 from dcdaemon.scheduler.memory import Memory
 from dcdaemon.scheduler.queue import QueueIndex
 from dcdaemon.scheduler.space import NodeSpace, spaces_of
@@ -111,7 +111,7 @@ class Stage:
             return
         if not anything_fits(self._queue, self._spaces, self._choice.policy):
             return
-        decided = plan_on(self._spaces, self._queue, self._choice.policy, now, self._memory.standing(now))
+        decided = pass_on(self._spaces, self._queue, self._choice.policy, now, self._memory.standing(now)).plan
         for start in decided.starts:
             self._start(start, now)
         self._memory.keep(decided)

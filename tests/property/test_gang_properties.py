@@ -9,7 +9,7 @@ from test_scheduler_properties import LIMITS, NOW, by_id, queued_jobs, views
 
 from dcdaemon.core.plan import Part, Plan, Start
 from dcdaemon.core.view import ClusterView, QueuedJob, RunningJob
-from dcdaemon.scheduler.cycle import plan, plan_on
+from dcdaemon.scheduler.cycle import pass_on, plan
 from dcdaemon.scheduler.gang import could_hold, gang_of
 from dcdaemon.scheduler.policy import Policy
 from dcdaemon.scheduler.queue import QueueIndex
@@ -121,7 +121,7 @@ def test_spaces_kept_over_a_whole_life_give_the_plans_of_fresh_views(view, jobs,
                     next(space for space in kept if space.name == job.node).give_back(gone)
             view = replace(view, running=tuple(job for job in view.running if job.id != gone))
         decided = plan(view, queue, policy, now)
-        assert plan_on(kept, queue, policy, now) == decided
+        assert pass_on(kept, queue, policy, now).plan == decided
         view = after(view, by_id(jobs), decided.starts, now)
         for start in decided.starts:
             queue.remove(start.job_id)

@@ -16,7 +16,7 @@ from dcdaemon.daemon.conductor import Conductor
 from dcdaemon.energy.attribute import Holding
 from dcdaemon.energy.meter import Meter
 from dcdaemon.fakes.engine import Play
-from dcdaemon.scheduler.cycle import plan, plan_on
+from dcdaemon.scheduler.cycle import pass_on, plan
 from dcdaemon.scheduler.explain import explain
 from dcdaemon.scheduler.policy import Policy
 from dcdaemon.scheduler.queue import QueueIndex
@@ -233,7 +233,7 @@ def test_a_pass_leaves_the_spaces_as_a_fresh_view_would_have_them(view, jobs):
     """What starts and ends again is gone without a trace, as the trials of `why` need it."""
     spaces = spaces_of(view)
 
-    decided = plan_on(spaces, QueueIndex(jobs), Policy(share_holdoff_s=0), NOW)
+    decided = pass_on(spaces, QueueIndex(jobs), Policy(share_holdoff_s=0), NOW).plan
     at = {space.name: space for space in spaces}
     for start in decided.starts:
         at[start.node].give_back(start.job_id)

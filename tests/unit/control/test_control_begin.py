@@ -47,13 +47,13 @@ def test_a_time_that_has_passed_is_none(scene):
 
 
 def test_the_next_begin_is_the_earliest(scene):
-    assert scene.desk.book.next_begin() is None
+    assert scene.desk.book.next_due(scene.clock.now()) is None
     later, sooner = in_a(scene, 50.0), in_a(scene, 20.0)
-    assert scene.desk.book.next_begin() == sooner.spec.begin_at
+    assert scene.desk.book.next_due(scene.clock.now()) == sooner.spec.begin_at
     scene.advance(20.0)
-    assert scene.desk.book.next_begin() == later.spec.begin_at
+    assert scene.desk.book.next_due(scene.clock.now()) == later.spec.begin_at
     scene.advance(30.0)
-    assert scene.desk.book.next_begin() is None
+    assert scene.desk.book.next_due(scene.clock.now()) is None
 
 
 def test_a_begin_time_outlives_the_daemon(scene):

@@ -58,6 +58,16 @@ def test_a_job_that_does_not_exist_is_not_found(scene, verb):
     assert (caught.value.message, caught.value.hint) == ("there is no job 42", "dcd ps -a lists all jobs")
 
 
+def test_a_released_job_is_no_older_than_its_release(scene):
+    scene.run(gpus=4)
+    held, other = scene.submit(gpus=1, held=True), scene.submit(gpus=1)
+    scene.advance(5.0)
+    now = scene.clock.now()
+    for job in (held, other):
+        change.release(scene.desk, ADA, job.id)
+    assert (scene.job(held).queued_at, scene.job(other).queued_at) == (now, other.queued_at)
+
+
 REFUSED = [
     ("cancel", "succeeded", "job 1 has already ended (succeeded)", "dcd show 1"),
     ("requeue", "waiting", "job 2 waits already", "dcd why 2 tells what for"),

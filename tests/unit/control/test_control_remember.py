@@ -63,6 +63,20 @@ def test_for_a_job_that_has_waited_too_long_gpus_are_kept_from_plan_to_plan(scen
     assert [kept.job_id for kept in run_cycle(scene.desk).sticky] == [wide.id]
 
 
+def test_a_restart_remembers_since_when_those_wait_who_wait_still(scene):
+    scene.submit(Play(run_s=None), gpus=2)
+    scene.cycle()
+    scene.submit(gpus=1)
+    scene.submit(gpus=1, held=True)
+    scene.cycle()
+    scene.clock.advance(DAY_S)
+    assert longest_wait_s(scene.desk) == DAY_S
+    desk = scene.daemon()
+    desk.policy = Policy(order=Order.SHORTEST)
+    remember.begin(desk)
+    assert longest_wait_s(desk) == DAY_S
+
+
 def test_a_restart_remembers_who_waited_how_long(scene):
     scene.submit(Play(run_s=1000.0), gpus=2)
     scene.submit(Play(run_s=10.0), gpus=2)

@@ -141,9 +141,3 @@ def test_a_shape_refused_with_a_long_limit_may_pass_with_a_short_one():
     picture = view(running(1, range(6), 300))
     decided = decide(picture, waiting(10, 8), waiting(11, 2, 900), waiting(12, 2, 600), waiting(13, 2, 200))
     assert started(decided) == [13]
-
-
-def test_the_default_limit_is_for_jobs_that_asked_for_none():
-    policy = Policy(default_limit_s=3600.0)
-    assert (policy.limit_for(None), policy.limit_for(60.0)) == (3600.0, 60.0)
-    assert Policy().limit_for(None) is None

@@ -5,7 +5,7 @@ from scenes import NOW, drained, node, running, view, waiting
 
 from dcdaemon.core.plan import Part, Plan, Reservation, Start
 from dcdaemon.core.view import ClusterView, RunningJob
-from dcdaemon.scheduler.cycle import plan, plan_on
+from dcdaemon.scheduler.cycle import pass_on, plan
 from dcdaemon.scheduler.gang import could_hold, gang_of
 from dcdaemon.scheduler.policy import Policy
 from dcdaemon.scheduler.queue import QueueIndex
@@ -126,7 +126,7 @@ def test_spaces_that_are_kept_from_pass_to_pass_give_the_same_plans_as_a_fresh_v
     queue = QueueIndex(
         [waiting(1, 16, 100), waiting(2, 6, 300), waiting(3, 4, 50), waiting(4, 24, 10), waiting(5, 1, 5)]
     )
-    first = plan_on(kept, queue, GANGS, NOW)
+    first = pass_on(kept, queue, GANGS, NOW).plan
     assert first == plan(view(nodes=machines), queue, GANGS, NOW)
     for start in first.starts:
         queue.remove(start.job_id)
@@ -134,6 +134,6 @@ def test_spaces_that_are_kept_from_pass_to_pass_give_the_same_plans_as_a_fresh_v
         space.give_back(1)
     left = [RunningJob(2, "n3", (0, 1, 2, 3, 4, 5), 1, 0, NOW + 300), RunningJob(5, "n3", (6,), 1, 0, NOW + 5)]
     assert started(first) == [1, 2, 5]
-    assert plan_on(kept, queue, GANGS, NOW + 1) == plan(
+    assert pass_on(kept, queue, GANGS, NOW + 1).plan == plan(
         ClusterView(tuple(machines), tuple(left)), queue, GANGS, NOW + 1
     )

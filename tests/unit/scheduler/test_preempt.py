@@ -57,6 +57,14 @@ def test_nobody_is_stopped_for_a_job_that_would_not_start_then():
     assert asked(picture, waiting(9, 4, cpus=64, queue="urgent")) is None
 
 
+def test_nobody_is_stopped_who_would_take_the_gpus_again():
+    level = Policy(queues=QUEUES | {"urgent": QueueRule(urgent=True)}, gangs=True)
+    picture = view(scrap(1, range(8)))
+    assert asked(picture, waiting(9, 8, queue="urgent"), policy=level) is None, "job 1 is the older one"
+    younger = view(scrap(10, range(8)))
+    assert asked(younger, waiting(9, 8, queue="urgent"), policy=level) == Preemption(9, (10,))
+
+
 def test_nobody_else_is_stopped_while_victims_are_on_their_way_out():
     picture = view(scrap(1, range(4), stopping=True), scrap(2, range(4, 8)))
     assert asked(picture, waiting(9, 4, queue="urgent")) is None

@@ -31,6 +31,17 @@ def test_a_walk_passes_over_the_rest_of_a_group_at_once():
     assert seen == [1, 2, 3, 5], "1 and 4 share a limit, 3 and 6 have none"
 
 
+def test_a_walk_passes_over_those_of_a_group_that_last_no_shorter():
+    limits = [6100, 6100, 6200, 6000, 6100, 5900]
+    jobs = [waiting(number, 1, limit_s, predicted_s=600.0) for number, limit_s in enumerate(limits, start=1)]
+    queue = QueueIndex([*jobs, waiting(7, 1, 6100, predicted_s=None)])
+    seen, walk = [], queue.walk(RANKING)
+    for job, *_ in walk:
+        seen.append(job.id)
+        walk.skip_alike()
+    assert seen == [1, 4, 6, 7], "the last is not of their group: nothing is predicted of it"
+
+
 def test_jobs_of_one_class_of_length_take_turns_by_age_and_shorter_classes_go_first():
     lengths = [7200.0, 3600.0, 7300.0, 7300.0, 600.0]
     jobs = [waiting(number, 1, predicted_s=run_s, queued_at=NOW) for number, run_s in enumerate(lengths, start=1)]
@@ -85,8 +96,3 @@ def test_a_job_waits_once_and_leaves_once():
     assert (len(queue), queue.get(1), walked(queue)) == (0, None, [])
     with pytest.raises(KeyError):
         queue.remove(1)
-
-
-def test_those_ahead_are_the_ready_ones_before_a_job():
-    queue = QueueIndex([waiting(1, 1), waiting(2, 1, held=True), waiting(3, 1), waiting(4, 1, priority=80)])
-    assert [job.id for job in queue.ahead_of(waiting(3, 1), RANKING)] == [4, 1]

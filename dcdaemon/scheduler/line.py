@@ -34,9 +34,15 @@ class Line:
         self._ranking = ranking
         self._turns: list[Turn] = []
         self._behind: dict[Claim, list[tuple[int, int, Turn]]] = {}
+        #: Nothing that starts moves anybody back, as where neither quotas nor shares count: the usual case.
+        self._fixed = not ranking.has_movers
 
     def fill(self, turns: Iterable[Turn]) -> None:
         """Line up turns, in whatever order they come."""
+        if self._fixed:
+            self._turns = list(turns)
+            heapq.heapify(self._turns)
+            return
         for turn in turns:
             claim = self._claim(turn)
             if claim is None:
@@ -48,6 +54,8 @@ class Line:
 
     def first(self) -> Turn | None:
         """Return whose turn it is; None when everybody had theirs."""
+        if self._fixed:
+            return self._turns[0] if self._turns else None
         while self._turns:
             turn = self._turns[0]
             job = self._jobs[turn.job_id]
@@ -64,6 +72,12 @@ class Line:
 
     def follow(self, turn: Turn | None) -> None:
         """Put this turn, if any, where it belongs, instead of the first one."""
+        if self._fixed:
+            if turn is None:
+                heapq.heappop(self._turns)
+            else:
+                heapq.heapreplace(self._turns, turn)
+            return
         claim = self._claim(heapq.heappop(self._turns))
         if turn is not None:
             self._add(turn)

@@ -97,8 +97,11 @@ class Ranking:
     _rules: dict[str, tuple[Order, int]] = field(default_factory=dict)
     _patience_s: dict[int, float] = field(default_factory=dict)
     _drains_s: list[float] | None = None
+    #: Nobody is overdue before, however wide: most jobs are younger, and nothing else need be asked about them.
+    _soonest_s: float = field(init=False)
 
     def __post_init__(self) -> None:
+        self._soonest_s = EARLIEST * self._bound_s(WIDE_SHARE)
         self.claims = Claims(self.standing.shares_used, self.policy.weights)
         self.promised = {kept.job_id: place for place, kept in enumerate(self.standing.kept)}
 
@@ -128,7 +131,7 @@ class Ranking:
     def rank(self, job: QueuedJob, length: int) -> Rank:
         """Return where a job of this length class stands."""
         order, minus_tier = self._rules.get(job.queue) or self._learn_rule(job.queue)
-        beyond = int(self.is_beyond(job))
+        beyond = int(bool(job.caps) and self.is_beyond(job))
         place = self.promised.get(job.id)
         if place is not None and not beyond:
             return Rank(-job.priority, 0, minus_tier, OVERDUE, 0, place)
@@ -138,9 +141,15 @@ class Ranking:
         if order is Order.FAIR_SHARE:
             return Rank(-job.priority, beyond, minus_tier, line, 1, *self.claims.key((job.account, job.user)))
         waited_s = self.now - job.queued_at
-        if waited_s > self.patience_s(job.gpus, again=job.swapped > 0) and not beyond:
+        if waited_s > self._soonest_s and waited_s > self.patience_s(job.gpus, again=job.swapped > 0) and not beyond:
             return Rank(-job.priority, 0, minus_tier, OVERDUE, 1, job.sequence)
         return Rank(-job.priority, beyond, minus_tier, line, 1, score(typical_s(length), job.gpus, waited_s))
+
+    @property
+    def has_movers(self) -> bool:
+        """Whether the place of any job may depend on what this very pass starts."""
+        by_share = {self.policy.order, *(rule.order for rule in self.policy.queues.values())}
+        return self.tally.has_quotas or Order.FAIR_SHARE in by_share
 
     def moves(self, job: QueuedJob) -> bool:
         """Say whether the job's place depends on what this very pass starts."""

@@ -55,7 +55,9 @@ def fit(shape: Shape, nodes: Iterable[NodeSpace], guards: Guards | None = None) 
     jobs still find a whole node; then the first node. On the node those that pick() says.
     """
     kept = guards.on if guards is not None else {}
-    roomy = (node for node in nodes if node.has_room(shape) and node.position not in kept)
+    # Most nodes are full, and this is asked a million times a simulated month: the cheapest question comes first.
+    nodes = [node for node in nodes if len(node.free) >= shape.gpus and node.has_room(shape)]
+    roomy = (node for node in nodes if node.position not in kept)
     best = min(roomy, key=lambda node: _node_cost(node, shape, guards), default=None)
     elsewhere = None if best is None else Placed(best, _gpus(best, best.free, shape.gpus))
     if guards is None or not kept:
@@ -67,7 +69,7 @@ def fit(shape: Shape, nodes: Iterable[NodeSpace], guards: Guards | None = None) 
 
 def _fit_reserved(shape: Shape, nodes: Iterable[NodeSpace], guards: Guards) -> Iterable[Placed]:
     for node in nodes:
-        gpus = guards.open_gpus(shape, node) if node.has_room(shape) else None
+        gpus = guards.open_gpus(shape, node)
         if gpus is not None and len(gpus) >= shape.gpus:
             yield Placed(node, _gpus(node, gpus, shape.gpus, guards.pinned_on(node.position)))
 

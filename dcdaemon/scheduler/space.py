@@ -48,6 +48,10 @@ class Hold:
             expected = now + (max(SOON_S, ran_s))
         return min(ends_at, expected)
 
+    def is_late(self, now: float) -> bool:
+        """Say whether the job runs longer than was expected."""
+        return self.expected_s is not None and self.started_at is not None and self.started_at + self.expected_s <= now
+
 
 class Closure(NamedTuple):
     """A booking as it concerns one job: `admitted` when the window is for it, too."""
@@ -89,9 +93,10 @@ class NodeSpace:
     barred: frozenset[int] = frozenset()
     #: By what the expected runs of the jobs here were told.
     expected_by: Callable[[float], float] | None = None
-    #: The answer of ends(), and at what time it was given; NaN when anything has changed since.
-    _ends: list[tuple[float, Hold]] = field(init=False, default_factory=list, compare=False)
-    _ends_at: float = field(init=False, default=math.nan, compare=False)
+    #: The answer of ends(), and from when until when it stands; never when anything has changed since.
+    _ends: list[tuple[float, Hold]] = field(init=False, default_factory=list)
+    _ends_at: float = field(init=False, default=math.inf)
+    _ends_until: float = field(init=False, default=-math.inf)
 
     @property
     def idle(self) -> list[int]:
@@ -106,12 +111,15 @@ class NodeSpace:
         for hold in self.holds:
             if hold.predicted_s is not None:
                 hold.expected_s = hold.predicted_s if expected_s is None else expected_s(hold.predicted_s)
-        self._ends_at = math.nan
+        self._ends_at = math.inf
 
     def ends(self, now: float) -> Sequence[tuple[float, Hold]]:
-        """Return when each job here is thought to end, the first one first; worked out once a pass."""
-        if self._ends_at != now:
+        """Return when each job here is thought to end, the first one first; worked out anew only when that moves."""
+        if self._ends_at != now and not self._ends_at < now < self._ends_until:
             self._ends, self._ends_at = ends_of(self.holds, now), now
+            # The end of a job that runs longer than expected moves on with the time; all others stand.
+            moving = any(hold.is_late(now) for hold in self.holds)
+            self._ends_until = now if moving or not self._ends else self._ends[0][0]
         return self._ends
 
     def last_end(self, now: float) -> float:
@@ -166,7 +174,7 @@ class NodeSpace:
 
     def take(self, hold: Hold) -> None:
         """Give these resources to a job."""
-        self._ends_at = math.nan
+        self._ends_at = math.inf
         insort(self.holds, hold, key=_ends_at)
         self.free = [gpu for gpu in self.free if gpu not in hold.gpus]
         if hold.gpu_mem_bytes is not None:
@@ -178,7 +186,7 @@ class NodeSpace:
         """Free what a job holds here; raises StopIteration when it holds nothing."""
         place = next(place for place, hold in enumerate(self.holds) if hold.job_id == job_id)
         hold = self.holds.pop(place)
-        self._ends_at = math.nan
+        self._ends_at = math.inf
         gpus = hold.gpus if hold.gpu_mem_bytes is None else self.shared.give_back(job_id, hold.gpus)
         self.free = sorted((*self.free, *gpus))
         self.cpus += hold.cpus

@@ -55,5 +55,7 @@ class Board:
     collectors: dict[str, CollectorReport] = field(default_factory=dict)
     foreign_ok: frozenset[str] = frozenset()
     marks: dict[int, GpuMark] | None = None
+    #: GPUs that were slower at their work than the others of their model, by the last look at the past.
+    slow: frozenset[int] = frozenset()
     #: Up to when energy and use are in the ledger, epoch seconds.
     booked_until: float = 0.0

@@ -31,5 +31,5 @@ def refresh_slots(desk: Desk) -> None:
     """Fold the newest reading and the marks into what the scheduler may give away; wake it when that changed."""
     if desk.board.marks is None:
         desk.board.marks = {mark.gpu: mark for mark in desk.store.marks()}
-    if desk.book.set_gpus(slots(desk.board.gpus, desk.board.marks, desk.board.foreign_ok)):
+    if desk.book.set_gpus(slots(desk.board.gpus, desk.board.marks, desk.board.foreign_ok, desk.board.slow)):
         desk.wake()

@@ -12,7 +12,7 @@ from dcdaemon.core.units import format_bytes, format_duration
 from dcdaemon.core.view import GpuBlock, GpuSlot
 
 #: What speaks against a GPU, the weightiest first; no number of lighter ones outweighs a heavier one.
-_FAILING, _HELD_DOWN, _HOT, _CORRECTED = 8, 4, 2, 1
+_FAILING, _HELD_DOWN, _HOT, _SLOW, _CORRECTED = 16, 8, 4, 2, 1
 #: Reasons of slow clocks that are the GPU's own: heat and power that it does not get; a power limit is everybody's.
 _SLOWED = sum(bit for bit, name in CLOCK_EVENT_BITS.items() if name.startswith(("hw_", "sw_thermal")))
 #: So few degrees below the first slowdown is near it.
@@ -53,14 +53,16 @@ def foreign(sample: GpuSample | None, allowed: Collection[str]) -> list[GpuProce
     ]
 
 
-def slots(reading: GpuReading, marks: Mapping[int, GpuMark], allowed: Collection[str]) -> tuple[GpuSlot, ...]:
-    """Return every GPU as the scheduler sees it."""
+def slots(
+    reading: GpuReading, marks: Mapping[int, GpuMark], allowed: Collection[str], slow: Collection[int] = ()
+) -> tuple[GpuSlot, ...]:
+    """Return every GPU as the scheduler sees it; `slow` are those that were slower than others of their model."""
     samples, places = {sample.gpu: sample for sample in reading.samples}, neighbourhoods(reading.gpus)
     return tuple(
         GpuSlot(
             gpu.index, gpu.mem_total_bytes, *_block(gpu.index, reading, samples.get(gpu.index), marks, allowed),
             neighbourhood=places[gpu.index],
-            penalty=penalty(samples.get(gpu.index)),
+            penalty=penalty(samples.get(gpu.index)) + _SLOW * (gpu.index in slow),
             mem_used_bytes=used.mem_used_bytes if (used := samples.get(gpu.index)) is not None else None,
         )
         for gpu in reading.gpus

@@ -31,6 +31,19 @@ class GpuInfo:
     nvlink_ends: tuple[str, ...] = ()
 
 
+#: From this utilisation on a GPU counts as busy where its speed is judged.
+BUSY_RATIO = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class GpuSpeed:
+    """The mean clock of a GPU's SMs over the minutes in which it was busy all the time."""
+
+    gpu: int
+    busy_minutes: int
+    sm_clock_hz: float
+
+
 @dataclass(frozen=True, slots=True)
 class GpuProcess:
     """A process that holds a GPU; `job_id` is None for a foreign one.

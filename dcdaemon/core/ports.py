@@ -9,7 +9,7 @@ from dcdaemon.core.anomaly import Anomaly, Finding
 from dcdaemon.core.booking import Booking
 from dcdaemon.core.energy import Metered
 from dcdaemon.core.event import Event, EventKind
-from dcdaemon.core.gpu import GpuInfo
+from dcdaemon.core.gpu import GpuInfo, GpuSpeed
 from dcdaemon.core.gpu_time import GpuTime
 from dcdaemon.core.job import Fate, Job, JobSpec, JobState, Usage
 from dcdaemon.core.prediction import PastRun, Prediction
@@ -326,6 +326,10 @@ class Store(Protocol):
 
     def gpu_samples(self, gpu: int, since: float, until: float) -> list[GpuSample]:
         """Return the stored samples of one GPU, oldest first."""
+        ...
+
+    def gpu_speeds(self, since: float) -> list[GpuSpeed]:
+        """Return how fast each GPU of this node was since then while it was busy, by index."""
         ...
 
     def save_gpus(self, gpus: Sequence[GpuInfo], at: float) -> None:

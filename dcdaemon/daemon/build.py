@@ -25,6 +25,7 @@ from dcdaemon.control.finish import load
 from dcdaemon.control.newest import Newest
 from dcdaemon.control.predictions import RECALLED
 from dcdaemon.control.reports import ReportReader
+from dcdaemon.control.slow_gpus import learn_speeds
 from dcdaemon.core.collector import CollectorReport
 from dcdaemon.core.errors import BadConfig, DcdError, StoreUnavailable
 from dcdaemon.core.event import Tell
@@ -130,6 +131,7 @@ class Daemon:
         self.desk.predictions.recall(self.store.past_runs(RECALLED))
         load(self.desk)
         self.gpus.tick()
+        learn_speeds(self.desk)
         remember.begin(self.desk)
         self.conductor.start(self.desk)
         self.ticker.start()
@@ -289,6 +291,7 @@ def make_calendar(config: Config, desk: Desk, envs: EnvFiles) -> Calendar:
     calendar = Calendar()
     calendar.add(CalendarJob("roll-up", "*", "*", lambda: store.roll_up(clock.now())))
     calendar.add(CalendarJob("retention", "17", "*", lambda: forget_old(store, envs, clock.now())))
+    calendar.add(CalendarJob("speeds", "3", "*", lambda: learn_speeds(desk)))
     calendar.add(CalendarJob("report", "5", "0", lambda: report_day(desk)))
     if config.storage.backup_dir:
         hour, minute = config.storage.backup_at.split(":")

@@ -11,7 +11,7 @@ from dcdaemon.core.booking import Booking
 from dcdaemon.core.energy import Metered
 from dcdaemon.core.errors import Refused
 from dcdaemon.core.event import Event, EventKind
-from dcdaemon.core.gpu import GpuInfo
+from dcdaemon.core.gpu import BUSY_RATIO, GpuInfo, GpuSpeed
 from dcdaemon.core.gpu_time import GpuTime
 from dcdaemon.core.job import ACTIVE, ENDED, UNFINISHED, Fate, Job, JobSpec, JobState, Usage, placed
 from dcdaemon.core.ports import (
@@ -196,6 +196,21 @@ class MemoryStore:
         with self._lock:
             found = [sample for (index, at), sample in self._samples.items() if index == gpu and since <= at <= until]
         return sorted(found, key=lambda sample: sample.at)
+
+    def gpu_speeds(self, since: float) -> list[GpuSpeed]:
+        """Return how fast each GPU was since then while it was busy; minutes are folded when they are asked for."""
+        minutes: dict[tuple[int, int], list[GpuSample]] = {}
+        with self._lock:
+            for (gpu, at), sample in self._samples.items():
+                if at >= since and not sample.simulated:
+                    minutes.setdefault((gpu, int(at // 60)), []).append(sample)
+        clocks: dict[int, list[float]] = {}
+        for (gpu, _), samples in sorted(minutes.items()):
+            known = [sample.sm_clock_hz for sample in samples if sample.sm_clock_hz is not None]
+            used = [sample.util_ratio for sample in samples if sample.util_ratio is not None]
+            if known and used and min(used) >= BUSY_RATIO:
+                clocks.setdefault(gpu, []).append(sum(known) / len(known))
+        return [GpuSpeed(gpu, len(hz), sum(hz) / len(hz)) for gpu, hz in sorted(clocks.items())]
 
     def save_gpus(self, gpus: Sequence[GpuInfo], at: float) -> None:  # noqa: ARG002  never asked for
         """Remember the GPUs of this node."""

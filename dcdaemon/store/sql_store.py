@@ -14,7 +14,7 @@ from dcdaemon.core.booking import Booking
 from dcdaemon.core.energy import Metered
 from dcdaemon.core.errors import StoreUnavailable
 from dcdaemon.core.event import Event, EventKind, Tell
-from dcdaemon.core.gpu import GpuInfo
+from dcdaemon.core.gpu import GpuInfo, GpuSpeed
 from dcdaemon.core.gpu_time import GpuTime
 from dcdaemon.core.job import Fate, Job, JobSpec, Usage
 from dcdaemon.core.ports import (
@@ -31,7 +31,20 @@ from dcdaemon.core.ports import (
 )
 from dcdaemon.core.prediction import PastRun, Prediction
 from dcdaemon.core.samples import AnySample, GpuSample
-from dcdaemon.store import anomalies, audit, bookings, events, gpu_time, gpus, jobs, ledger, past_runs, records, samples
+from dcdaemon.store import (
+    anomalies,
+    audit,
+    bookings,
+    events,
+    gpu_speeds,
+    gpu_time,
+    gpus,
+    jobs,
+    ledger,
+    past_runs,
+    records,
+    samples,
+)
 from dcdaemon.store.database import Database, choose_database
 from dcdaemon.store.faults import unavailable
 from dcdaemon.store.retention import Retention, expired
@@ -158,6 +171,10 @@ class SqlStore:
     def gpu_samples(self, gpu: int, since: float, until: float) -> list[GpuSample]:
         """Return the stored samples of one GPU, oldest first."""
         return self._read(lambda connection: samples.gpu_samples(connection, self.node, gpu, since, until))
+
+    def gpu_speeds(self, since: float) -> list[GpuSpeed]:
+        """Return how fast each GPU was since then while it was busy."""
+        return self._read(lambda connection: gpu_speeds.gpu_speeds(connection, self.node, since))
 
     def save_gpus(self, infos: Sequence[GpuInfo], at: float) -> None:
         """Remember the GPUs of this node."""

@@ -1,6 +1,7 @@
 """Many jobs from one file: a command line each, or a JSON object each."""
 
 import json
+import math
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +14,10 @@ from dcdaemon.core.errors import BadInput
 _KEYS = (
     "argv", "cwd", "name", "gpus", "cpus", "mem_bytes", "limit_s", "grace_s", "priority", "after", "log_path",
     "requeue", "held", "queue", "account", "begin_at", "array", "after_any", "after_not_ok", "gpu_mem_bytes",
+    "checkpoint_signal", "checkpoint_s", "launcher", "ranks", "hang_after_s",
 )  # fmt: skip
+#: No number of a job is as large; what JSON calls a number may be anything.
+_LARGEST = 2**60
 
 
 def read_batch(file: str, common: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -44,11 +48,22 @@ def _jobs(lines: Iterable[str], common: Mapping[str, Any], source: str) -> Itera
 
 
 def _object(text: str) -> dict[str, Any]:
-    asked = json.loads(text)
-    for key in asked:
+    try:
+        asked = json.loads(text)
+    except RecursionError:
+        raise ValueError("lists within lists within lists, too deep for a job") from None
+    for key, value in asked.items():
         if key not in _KEYS:
             raise ValueError(f"a job has no {key!r}{did_you_mean(key, _KEYS)}")
+        _refuse_no_amount(key, value)
     argv = asked.get("argv")
     if not isinstance(argv, list) or not argv:
         raise ValueError('"argv" must be a list of words, like ["python", "train.py"]')
     return dict(asked)
+
+
+def _refuse_no_amount(key: str, value: object) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f'"{key}" is not a number')
+    if isinstance(value, int | float) and abs(value) > _LARGEST:
+        raise ValueError(f'"{key}" is too large')

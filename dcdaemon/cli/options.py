@@ -13,6 +13,7 @@ from dcdaemon.cli.show.output import FORMATS, SLURM, Output
 from dcdaemon.core.errors import Refused
 from dcdaemon.core.units import parse_bytes, parse_duration
 
+_SHOWN = 30
 Callback = Callable[..., int | None]
 Decorator = Callable[[Callback], Callback]
 
@@ -52,6 +53,22 @@ class Duration(click.ParamType[float]):
         return value if isinstance(value, float) else parse_duration(value)
 
 
+class Count(click.IntRange):
+    """A whole number in a range; what is no such number is told so, in words."""
+
+    def __init__(self, least: int = 0, most: int = 1_000_000) -> None:
+        """Take the smallest and the largest that is meant."""
+        super().__init__(least, most)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            shown = repr(value if len(str(value)) <= _SHOWN else f"{str(value)[:_SHOWN]}...")
+            self.fail(f"{shown} is not a whole number from {self.min} to {self.max}", param, ctx)
+
+
 class Memory(click.ParamType[int]):
     """Bytes, written like 32G."""
 
@@ -79,13 +96,14 @@ class BeginTime(click.ParamType[float]):
 
 
 def daemon(function: Callback) -> Callback:
-    """Add --url and --token-file, and pass a `client` instead of them."""
+    """Add --url, --token-file and --ca-file, and pass a `client` instead of them."""
 
-    @click.option("--url", metavar="URL", help="The daemon: unix:///path or http://host:port.  [env: DCD_URL]")
+    @click.option("--url", metavar="URL", help="The daemon: unix:///path or https://host:port.  [env: DCD_URL]")
     @click.option("--token-file", metavar="FILE", help="The token that TCP needs.  [env: DCD_TOKEN_FILE]")
+    @click.option("--ca-file", metavar="FILE", help="Who vouches for an https daemon (PEM).  [env: DCD_CA_FILE]")
     @functools.wraps(function)
-    def wrapper(*args: Any, url: str | None, token_file: str | None, **kwargs: Any) -> int | None:
-        return function(*args, client=connect(url, token_file), **kwargs)
+    def wrapper(*args: Any, url: str | None, token_file: str | None, ca_file: str | None, **kwargs: Any) -> int | None:
+        return function(*args, client=connect(url, token_file, ca_file), **kwargs)
 
     return wrapper
 

@@ -10,6 +10,8 @@ from dcdaemon.core.errors import BadInput, NotFound
 from dcdaemon.core.units import format_duration
 
 YEAR_S = 366 * 86400.0
+#: From the day of the booking on, jobs without a limit keep off its GPUs: not for years.
+MOST_AHEAD_S = 400 * 86400.0
 MAX_NAME = 64
 MAX_REASON = 500
 
@@ -65,6 +67,8 @@ def window(wish: BookingWish, now: float) -> tuple[float, float]:
         raise BadInput("the booking would last longer than a year", "give a queue GPUs of its own, or use dcd drain")
     if not (0 <= from_at <= LATEST_BEGIN and until_at <= LATEST_BEGIN):
         raise BadInput("the window is at no time", "write it like --from 2026-12-01T09:00 --for 4h")
+    if from_at - now > MOST_AHEAD_S:
+        raise BadInput("the booking would begin in more than 400 days", "book it when the time is nearer")
     if from_at < now:
         ago = format_duration(now - from_at)
         raise BadInput(f"the booking would have begun {ago} ago", "name a time to come, or leave --from out for now")

@@ -90,14 +90,10 @@ class _Lookup:
             named = part.startswith(NAME)
             name = part.removeprefix(NAME)
             self._ids[part] = tuple(newest_own(self._desk, self._actor, name) if named else self._finder.find(part))
-            if named and not self._ids[part]:
-                raise self._nobody(number, name)
+            # The first of those that wait for the one before, as a line of cron submits them, waits for nobody.
+            if named and not self._ids[part] and self._request[number].name != name:
+                raise NotFound(f"{self._actor.user} has no job named {name!r}", "dcd ps -a lists all jobs")
         return self._ids[part]
-
-    def _nobody(self, number: int, name: str) -> BadInput | NotFound:
-        if self._request[number].name == name:
-            return BadInput(f"job {name!r} cannot wait for itself", "name a job that comes before it")
-        return NotFound(f"{self._actor.user} has no job named {name!r}", "dcd ps -a lists all jobs")
 
 
 def _refuse_too_much(total: int) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from dcdaemon.control.desk import Desk
 from dcdaemon.control.remember import standing
 from dcdaemon.core.errors import Refused
-from dcdaemon.core.job import Job, JobState
+from dcdaemon.core.job import UNFINISHED, Job, JobState
 from dcdaemon.core.reasons import Reason, ReasonCode
 from dcdaemon.core.view import ClusterView
 from dcdaemon.scheduler.caps import Tally
@@ -25,8 +25,12 @@ def why(desk: Desk, job: Job) -> Reason:
     now = desk.clock.now()
     view, queue = _looked_at(desk, now)
     if job.state is not JobState.WAITING or job.id not in queue:
-        raise Refused(f"job {job.id} does not wait; it is {job.state}", f"dcd show {job.id}")
+        raise Refused(f"job {job.id} {_standing(job.state)}", f"dcd show {job.id}")
     return _with_told(explain(view, queue, desk.policy, now, job.id), job, now)
+
+
+def _standing(state: JobState) -> str:
+    return f"does not wait; it is {state}" if state in UNFINISHED else f"has ended: {state}"
 
 
 def _with_told(reason: Reason, job: Job, now: float) -> Reason:

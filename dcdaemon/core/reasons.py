@@ -140,11 +140,13 @@ class Facts(TypedDict, total=False):
     blocked: list[BlockedGpu]
     # Bookings that keep GPUs of `node` from the job.
     booked: list[BookedGpus]
-    # The job that something is kept for, when it is another one: its priority and needs, when it starts and by what
+    # The job that something is kept for, when it is another one: its priority and needs (of memory only
+    # where it is a share), when it starts and by what
     # (a Basis), and whether that was promised because it has waited so long.
     head_job: int
     head_priority: int
     head_gpus_needed: int
+    head_gpu_mem_needed_bytes: int
     head_cpus_needed: int
     head_starts_in_s: float | None
     head_basis: str
@@ -173,6 +175,8 @@ class Facts(TypedDict, total=False):
     starts_high_in_s: float | None
     # Whether the job starts the moment `ending` are over, or only after other waiting jobs ran.
     starts_after_ending: bool
+    # Whether the job that something is kept for is expected to start at that very moment, too.
+    head_starts_beside: bool
     # With this limit the job could start now, without delaying the head.
     limit_to_start_s: float
     waits_for: list[int]

@@ -6,10 +6,13 @@ from dcdaemon.core.errors import BadInput
 
 _DURATION_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|min|m|h|d|w)")
-_CLOCK = re.compile(r"(?:(\d+)-)?(\d{1,3}):(\d{2})(?::(\d{2}))?")
+_CLOCK = re.compile(r"(?:(\d{1,6})-)?(\d{1,3}):(\d{2})(?::(\d{2}))?")
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?b?)", re.IGNORECASE)
 _BYTE_POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 MILLIJOULES_PER_KWH = 3_600_000_000
+#: Longer times, and more memory, are slips of the finger, and past what clocks and databases hold.
+_LONGEST_S = 100 * 366 * 86400.0
+_MOST_BYTES = 2**60
 
 
 def parse_duration(text: str) -> float:
@@ -18,7 +21,7 @@ def parse_duration(text: str) -> float:
     clock = _CLOCK.fullmatch(text)
     if clock and (clock[1] or clock[4]):
         days, hours, minutes, seconds = (int(part or 0) for part in clock.groups())
-        return float(days * 86400 + hours * 3600 + minutes * 60 + seconds)
+        return _at_most_100_years(float(days * 86400 + hours * 3600 + minutes * 60 + seconds), text)
     if re.fullmatch(r"\d+(\.\d+)?", text):
         msg = f"duration {text!r} has no unit"
         raise BadInput(msg, f"write {text}m for minutes, {text}s for seconds or {text}h for hours")
@@ -26,7 +29,13 @@ def parse_duration(text: str) -> float:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         msg = f"{text!r} is not a duration"
         raise BadInput(msg, "write it like 90s, 30m, 2h30m, 1d or 1-12:00:00")
-    return sum(float(number) * _DURATION_UNITS_S[unit] for number, unit in parts)
+    return _at_most_100_years(sum(float(number) * _DURATION_UNITS_S[unit] for number, unit in parts), text)
+
+
+def _at_most_100_years(seconds: float, text: str) -> float:
+    if seconds > _LONGEST_S:
+        raise BadInput(f"{text[:30]!r} is longer than 100 years", "write it like 90s, 30m, 2h30m or 1d")
+    return seconds
 
 
 def format_duration(seconds: float | None) -> str:
@@ -46,12 +55,15 @@ def format_duration(seconds: float | None) -> str:
 def parse_bytes(text: str) -> int:
     """Return bytes for `32G`, `512MiB` or `4096B`; K, M, G, T are powers of 1024; raise BadInput otherwise."""
     match = _BYTES.fullmatch(text.strip())
-    if match and text.strip().isdecimal() and int(text) != 0:
+    if match and text.strip().isdecimal() and text.strip().strip("0"):
         raise BadInput(f"{text!r} has no unit", f"write {text.strip()}G for gibibytes, {text.strip()}M for mebibytes")
     if not match:
         msg = f"{text!r} is not an amount of memory"
         raise BadInput(msg, "write it like 512M, 32G or 1.5T")
-    return int(float(match[1]) * 1024 ** _BYTE_POWERS[match[2].lower()])
+    amount = float(match[1]) * 1024 ** _BYTE_POWERS[match[2].lower()]
+    if amount > _MOST_BYTES:
+        raise BadInput(f"{text.strip()[:30]!r} is more memory than there is", "write it like 512M, 32G or 1.5T")
+    return int(amount)
 
 
 def format_bytes(count: int | None) -> str:

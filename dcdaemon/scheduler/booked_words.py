@@ -16,10 +16,13 @@ def booked_sentence(job: str, facts: Facts, needed: str, free: str) -> str:
     return f"{told} With a time limit of {format_duration(limit_s)} it could start now." if limit_s else told
 
 
-def booked_note(facts: Facts) -> str:
-    """Return the same in a few words: the booking that is over first."""
-    first = min(facts["booked"], key=lambda one: one["ends_in_s"])
-    return f"booked: {first['label']} (<{format_duration(first['ends_in_s'])})"
+def deciding(facts: Facts) -> BookedGpus:
+    """Return the booking that has to be over before the job has as many GPUs as it needs."""
+    last: dict[int, BookedGpus] = {}
+    for one in sorted(facts["booked"], key=lambda one: one["ends_in_s"]):
+        last.update(dict.fromkeys(one["gpus"], one))
+    in_order = sorted(last.values(), key=lambda one: one["ends_in_s"])
+    return in_order[min(max(facts["gpus_needed"] - facts["gpus_free"], 1), len(in_order)) - 1]
 
 
 def _named(node: str, booked: Sequence[BookedGpus]) -> list[str]:

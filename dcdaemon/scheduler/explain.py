@@ -158,6 +158,8 @@ def _with_forecast(picture: Picture, line: Line, reason: Reason) -> Reason:
     facts["starts_high_in_s"] = None if foretold.high_at is None else foretold.high_at - picture.now
     facts["ending"] = list(foretold.ended)
     facts["starts_after_ending"] = not foretold.after_others
+    if "head_job" in facts:
+        facts["head_starts_beside"] = facts["head_job"] in foretold.beside
     return replace(
         reason, expected_start_at=foretold.at, expected_low_at=foretold.low_at, expected_high_at=foretold.high_at
     )

@@ -28,7 +28,8 @@ MOST_BEHIND = 200
 class Forecast:
     """A start to expect: when, between which times, and what that counts on; `high_at` is None when no end is known.
 
-    `ended` are the jobs running now that end before on its nodes, `after_others` says that others have to run first.
+    `ended` are the jobs running now that end before on its nodes, `after_others` says that others have to run first;
+    `beside` start at that same moment.
     """
 
     at: float
@@ -37,6 +38,7 @@ class Forecast:
     basis: Basis
     ended: tuple[int, ...] = ()
     after_others: bool = True
+    beside: frozenset[int] = frozenset()
 
 
 def forecast(view: ClusterView, line: Line, policy: Policy, now: float, job_id: int) -> Forecast | None:
@@ -112,6 +114,7 @@ def _played(job: QueuedJob, expected: Future, late: Future, *, cut: bool) -> For
         basis=Basis.PREDICTIONS if any(one.foretold for one in over) else Basis.LIMITS,
         ended=tuple(ended),
         after_others=any(not one.began_before for one in over),
+        beside=frozenset(other for other, start in expected.started.items() if start.at == started.at) - {job.id},
     )
 
 

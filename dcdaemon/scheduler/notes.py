@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from dcdaemon.core.reasons import Basis, Facts, Reason, ReasonCode
 from dcdaemon.core.units import format_bytes, format_duration
-from dcdaemon.scheduler.booked_words import booked_note
+from dcdaemon.scheduler.booked_words import deciding
 from dcdaemon.scheduler.grammar import blocked_gpus, counted, jobs
 from dcdaemon.scheduler.limit_words import limit_note
 
@@ -47,6 +47,10 @@ def _dependency_failed(facts: Facts) -> str:
     return f"job {facts['failed_dependency']} {how}"
 
 
+def _booked(facts: Facts) -> str:
+    return f"booked: {deciding(facts)['label']}{_within(facts)}"
+
+
 def _blocked(facts: Facts) -> str:
     return blocked_gpus(facts["blocked"])
 
@@ -75,7 +79,7 @@ _NOTES: dict[ReasonCode, Callable[[Facts], str]] = {
     ReasonCode.DRAINED: _blocked,
     ReasonCode.HEALTH: _blocked,
     ReasonCode.FOREIGN: _blocked,
-    ReasonCode.BOOKED: booked_note,
+    ReasonCode.BOOKED: _booked,
     ReasonCode.NEVER_FITS: lambda _: "asks for more than any node has",
     ReasonCode.STARTS_NOW: lambda _: "starts now",
 }

@@ -25,6 +25,7 @@ LEAST_PATIENCE_S = 3600.0
 #: How many nodes a wide job needs is reckoned with this size.
 NODE_GPUS = 8
 #: A job of more GPUs than this is wide, and overdue at that share of the time: it waits on when its turn has come.
+#: With a patience above 1 it is not: who lets all wait longer than first in, first out wants short jobs to go first.
 WIDE_GPUS = 8
 WIDE_SHARE = 0.85
 #: A job that has run already may wait so many times as long, in all, before it is overdue.
@@ -101,7 +102,7 @@ class Ranking:
     _soonest_s: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self._soonest_s = EARLIEST * self._bound_s(WIDE_SHARE)
+        self._soonest_s = EARLIEST * self._bound_s(self._share_of(WIDE_GPUS + 1))
         self.claims = Claims(self.standing.shares_used, self.policy.weights)
         self.promised = {kept.job_id: place for place, kept in enumerate(self.standing.kept)}
 
@@ -189,11 +190,13 @@ class Ranking:
         return self.now - job.queued_at > PROMISED_AFTER * self._bound_s()
 
     def _work_out_patience(self, gpus: int) -> float:
-        wide = gpus > WIDE_GPUS
-        bound_s = self._bound_s(WIDE_SHARE if wide else 1.0)
+        bound_s = self._bound_s(self._share_of(gpus))
         patience_s = max(EARLIEST * bound_s, bound_s - self._drain_s(gpus))
         self._patience_s[gpus] = patience_s
         return patience_s
+
+    def _share_of(self, gpus: int) -> float:
+        return WIDE_SHARE if gpus > WIDE_GPUS and self.policy.patience <= 1 else 1.0
 
     def _bound_s(self, share: float = 1.0) -> float:
         longest_s = self.standing.fifo_wait_s

@@ -50,11 +50,18 @@ class _Asking:
         """Say whether this running job may be stopped for the waiting one."""
         if other.priority > self.job.priority or other.started_at is None:
             return False
-        ran_s, rule = self.now - other.started_at, self.policy.rule_of(other.queue)
-        if self.policy.rule_of(self.job.queue).urgent and (other.preemptible or rule.preemptible):
-            return ran_s >= rule.min_run_s
-        within = Tally.of(self.view).beyond(self.job) is None
-        return within and other.id in self.loans and ran_s >= max(rule.min_run_s, self.policy.recall_after_s)
+        ran_s = self.now - other.started_at
+        return self._is_more_urgent(other, ran_s) or self._recalls(other, ran_s)
+
+    def _is_more_urgent(self, other: RunningJob, ran_s: float) -> bool:
+        rule = self.policy.rule_of(other.queue)
+        urgent, preemptible = self.policy.rule_of(self.job.queue).urgent, other.preemptible or rule.preemptible
+        return urgent and preemptible and ran_s >= rule.min_run_s
+
+    def _recalls(self, other: RunningJob, ran_s: float) -> bool:
+        if other.id not in self.loans or ran_s < self.policy.recall_after_s:
+            return False
+        return ran_s >= self.policy.rule_of(other.queue).min_run_s and Tally.of(self.view).beyond(self.job) is None
 
 
 def _for(asking: _Asking) -> Preemption | None:

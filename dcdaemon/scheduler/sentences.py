@@ -18,7 +18,7 @@ from dcdaemon.scheduler.grammar import (
 )
 from dcdaemon.scheduler.limit_words import limit_owner, limit_sentence
 from dcdaemon.scheduler.notes import short
-from dcdaemon.scheduler.share_words import never_shares, share_there, share_wanted, still_loading
+from dcdaemon.scheduler.share_words import a_share, never_shares, share_there, share_wanted, still_loading
 from dcdaemon.scheduler.turn_words import after_ends, expected, who_goes_first
 
 
@@ -85,13 +85,13 @@ def _blocked(job: str, facts: Facts) -> str:
 def _gpus_busy(job: str, facts: Facts) -> str:
     blocked = f"{blocked_gpus(facts['blocked'])}." if facts.get("blocked") else ""
     needed, free = _gpus_wanted(facts), _gpus_there(facts)
-    head, ahead = facts.get("head_job"), facts.get("head_gpus_needed", 0)
-    if not ahead:
+    head = facts.get("head_job")
+    if not facts.get("head_gpus_needed"):
         lead = _busy(job, facts, needed, free)
-    elif ahead == facts["gpus_needed"]:
+    elif _needs_alike(facts):
         lead = f"{job} waits behind job {head}: each needs {needed}, {free}."
     else:
-        lead = f"{job} waits behind job {head}: it needs {needed}, job {head} needs {ahead}, {free}."
+        lead = f"{job} waits behind job {head}: it needs {needed}, job {head} needs {_head_wanted(facts)}, {free}."
     return joined(lead, blocked, who_goes_first(facts), after_ends(facts))
 
 
@@ -113,7 +113,8 @@ def _memory_busy(job: str, facts: Facts) -> str:
 
 
 def _priority(job: str, facts: Facts) -> str:
-    lead = f"{job} needs {_most(facts['gpus_needed'], facts['cpus_needed'])} and would fit now"
+    share = share_wanted(facts) if "gpu_mem_needed_bytes" in facts else ""
+    lead = f"{job} needs {share or _most(facts['gpus_needed'], facts['cpus_needed'])} and would fit now"
     if "loading_gpu" in facts:
         return joined(still_loading(job, facts), expected(facts))
     if starting := facts.get("starting"):
@@ -122,7 +123,7 @@ def _priority(job: str, facts: Facts) -> str:
     if "head_job" not in facts:
         return joined(f"{lead}, but its turn has not come.", who_goes_first(facts), expected(facts))
     ahead = f"job {facts['head_job']} (priority {facts['head_priority']}) is ahead"
-    lead = f"{lead}, but {ahead}: it needs {_most(facts['head_gpus_needed'], facts['head_cpus_needed'])}"
+    lead = f"{lead}, but {ahead}: it needs {_head_most(facts)}"
     limit_s = facts.get("limit_to_start_s")
     chance = f"With a time limit of {format_duration(limit_s)} it could start now." if limit_s else expected(facts)
     return joined(f"{lead}{_head_start(facts)}.", who_goes_first(facts), chance)
@@ -177,6 +178,23 @@ def _gpus_there(facts: Facts) -> str:
     if "gpu_mem_free_bytes" in facts:
         return share_there(facts)
     return _free(facts, _are(facts["gpus_free"])) if nodes_free is None else _are(nodes_free)
+
+
+def _needs_alike(facts: Facts) -> bool:
+    shares = [facts.get(key) for key in ("gpu_mem_needed_bytes", "head_gpu_mem_needed_bytes")]
+    return facts["gpus_needed"] == facts["head_gpus_needed"] and shares[0] == shares[1]
+
+
+def _head_wanted(facts: Facts) -> str:
+    """Return what the job that goes first needs: the bare number beside a number of GPUs."""
+    if "head_gpu_mem_needed_bytes" in facts or "gpu_mem_needed_bytes" in facts:
+        return _head_most(facts)
+    return str(facts["head_gpus_needed"])
+
+
+def _head_most(facts: Facts) -> str:
+    share = facts.get("head_gpu_mem_needed_bytes")
+    return _most(facts["head_gpus_needed"], facts["head_cpus_needed"]) if share is None else a_share(share)
 
 
 def _most(gpus_needed: int, cpus_needed: int) -> str:

@@ -43,7 +43,12 @@ def still_loading(job: str, facts: Facts) -> str:
 
 def share_wanted(facts: Facts) -> str:
     """Return what a share needs."""
-    return f"{format_bytes(facts['gpu_mem_needed_bytes'])} of a GPU"
+    return a_share(facts["gpu_mem_needed_bytes"])
+
+
+def a_share(gpu_mem_bytes: int) -> str:
+    """Return `30 GiB of a GPU`."""
+    return f"{format_bytes(gpu_mem_bytes)} of a GPU"
 
 
 def share_there(facts: Facts) -> str:

@@ -25,7 +25,7 @@ MOST_LOST_S = 300.0
 #: What a swap costs, times this, must not exceed what it brings.
 MARGIN = 1.5
 #: So many jobs of a pass are tried in vain, of the overdue and of the others.
-OVERDUE_TRIES, MOST_TRIES = 8, 8
+OVERDUE_TRIES, MOST_TRIES = 1, 8
 
 
 class Found(NamedTuple):

@@ -31,8 +31,8 @@ def _ahead(picture: Picture, job: QueuedJob, code: ReasonCode) -> Facts:
     head = None if kept is None or kept.job_id == job.id else picture.queue.get(kept.job_id)
     if kept is None or head is None:
         return Facts(starting=starting or list(picture.starts))
-    at = _at(kept)
-    return Facts(
+    at, share = _at(kept), head.gpu_mem_bytes
+    return (Facts() if share is None else Facts(head_gpu_mem_needed_bytes=share)) | Facts(
         head_job=head.id, head_priority=head.priority, head_gpus_needed=head.gpus, head_cpus_needed=head.cpus,
         head_starts_in_s=None if at is None else at - picture.now, head_basis=_basis(kept), head_promised=kept.promised,
     )  # fmt: skip

@@ -54,8 +54,7 @@ def after_ends(facts: Facts) -> str:
     starts_in_s, ending = facts.get("starts_in_s"), facts.get("ending")
     if starts_in_s is None or not ending or not facts["starts_after_ending"]:
         return expected(facts)
-    head_in_s = facts.get("head_starts_in_s")
-    then = "both start" if head_in_s is not None and head_in_s <= starts_in_s else "it starts"
+    then = "both start" if facts.get("head_starts_beside") else "it starts"
     if facts.get("starts_basis") != Basis.LIMITS:
         verb = "is" if len(ending) == 1 else "are"
         ends = f"{verb} expected to end {in_about(starts_in_s)}{interval(facts)}"

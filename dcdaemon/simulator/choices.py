@@ -1,9 +1,10 @@
 """The policies that can be compared, by name."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import Enum
+from typing import Self
 
 from dcdaemon.core.errors import BadInput
 from dcdaemon.scheduler.policy import Order, Policy, SwapCosts
@@ -25,6 +26,12 @@ class Choice:
     name: str
     policy: Policy
     knows: Knows
+
+    def with_patience(self, patience: float | None) -> Self:
+        """Return the policy with this patience; itself for None, and where patience does not matter."""
+        if patience is None or self.policy.order is not Order.SHORTEST:
+            return self
+        return replace(self, policy=replace(self.policy, patience=patience))
 
     def limit_of(self, job: RecordedJob, estimate_s: float) -> float | None:
         """Return the time limit that plan() sees, None for none."""

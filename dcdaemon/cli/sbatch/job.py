@@ -93,6 +93,8 @@ def _fields(request: Request, resources: Resources, array: Array | None) -> dict
         "array": request.array,
         "begin_at": None if request.begin is None else begin_at(request.begin, _now()),
         "log_path": _log_path(request, cwd, array),
+        "checkpoint_signal": None if request.checkpoint is None else request.checkpoint.signal,
+        "checkpoint_s": None if request.checkpoint is None else request.checkpoint.ahead_s,
     }
     return {key: value for key, value in fields.items() if value is not None}
 

@@ -1,11 +1,15 @@
 """Find the `#SBATCH` lines of a script and split them into words, as sbatch does."""
 
+import re
 import shlex
 from dataclasses import dataclass
 
 from dcdaemon.core.errors import BadInput
 
 DIRECTIVE = "#SBATCH"
+#: What was probably meant as a directive; two # are how people switch one off, and mean it.
+_NEAR = re.compile(r"\s*#\s*SBATCH(?!\w)", re.IGNORECASE)
+_WELL_BEGUN = re.compile(rf"{DIRECTIVE}(?=[\s-]|$)")
 _HETEROGENEOUS = ("hetjob", "packjob", ":")
 
 
@@ -33,12 +37,23 @@ def read_directives(text: str, source: str) -> Directives:
     over = False
     for number, line in enumerate(text.split("\n"), start=1):
         over = over or (bool(line.strip()) and not line.lstrip().startswith("#"))
-        if line.startswith(DIRECTIVE) and not over:
+        if _WELL_BEGUN.match(line) and not over:
             words += _words(line.removeprefix(DIRECTIVE), number, source)
-        elif line.lstrip().startswith(DIRECTIVE):
-            why = "it stands after the first command" if over else "it does not begin its line"
-            overlooked.append(f"line {number} is a comment, to sbatch too: {why}")
+        elif _NEAR.match(line):
+            overlooked.append(_overlooked(line, number, over=over))
     return Directives(tuple(words), tuple(overlooked))
+
+
+def _overlooked(line: str, number: int, *, over: bool) -> str:
+    if over:
+        why = "it stands after the first command"
+    elif line.startswith(DIRECTIVE):
+        return f"line {number} is not read: write a blank behind {DIRECTIVE}"
+    elif line.lstrip().startswith(DIRECTIVE):
+        why = "it does not begin its line"
+    else:
+        why = f"write it {DIRECTIVE}"
+    return f"line {number} is a comment, to sbatch too: {why}"
 
 
 def _check(text: str, source: str) -> None:

@@ -26,7 +26,7 @@ _UNDERSTOOD = (
     "account", "array", "begin", "chdir", "cpus-per-gpu", "cpus-per-task", "dependency", "error", "exclude", "export",
     "gpus", "gpus-per-node", "gpus-per-task", "gres", "input", "job-name", "mem", "mem-per-cpu", "mem-per-gpu",
     "mincpus", "nodelist", "nodes", "ntasks", "ntasks-per-gpu", "ntasks-per-node", "open-mode", "output", "partition",
-    "time",
+    "signal", "time",
 )  # fmt: skip
 
 _PLACING = "where on the node its processes run is left to the system"
@@ -72,7 +72,6 @@ _IGNORED: dict[str, tuple[Takes, str]] = {
     "quiet": (_NOTHING, _SAYS_LITTLE),
     "resv-ports": (_MAYBE, "ports are not handed out"),
     "segment": (_VALUE, _ONE_NODE),
-    "signal": (_VALUE, "at its time limit the job gets TERM, and --grace later KILL"),
     "spread-job": (_NOTHING, _ONE_NODE),
     "stepmgr": (_NOTHING, "there are no job steps"),
     "switches": (_VALUE, _ONE_NODE),

@@ -8,7 +8,9 @@ from dcdaemon.cli.sbatch.dependency import Dependency, dependency_of
 from dcdaemon.cli.sbatch.lines import read_directives
 from dcdaemon.cli.sbatch.parse import Given, sort_options
 from dcdaemon.cli.sbatch.values import (
+    Checkpoint,
     Gpus,
+    checkpoint_of,
     count,
     gpus_of,
     gpus_of_gres,
@@ -54,6 +56,7 @@ class Request:
     mem_per_gpu_bytes: int | None = None
     nodelist: str | None = None
     exclude: str | None = None
+    checkpoint: Checkpoint | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -84,6 +87,10 @@ def _said_of(values: dict[str, Any]) -> list[str]:
         notes.append(f"--error={error} is ignored: errors go where the output goes")
     if values.get("mem_bytes") == 0:
         notes.append("--mem=0 reserves no memory: say how much the job needs")
+    checkpoint = values.get("checkpoint")
+    if checkpoint is not None and not checkpoint.to_script:
+        del values["checkpoint"]
+        notes.append("--signal without B: is ignored: no step gets a signal of its own; write B: and trap it")
     if not values.get("_open_mode", "append").startswith("a"):
         notes.append("--open-mode=truncate is ignored: output is added to the end of its file")
     return notes
@@ -157,5 +164,6 @@ _READERS: dict[str, Reader] = {
     "output": _as("output"),
     "partition": _partition,
     "requeue": lambda _: {"requeue": True},
+    "signal": _as("checkpoint", checkpoint_of),
     "time": _as("time_limit_s", time_limit_s),
 }

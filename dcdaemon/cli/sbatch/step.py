@@ -54,8 +54,10 @@ def read_step(arguments: Sequence[str], env: Mapping[str, str]) -> Step:
     if ntasks > 1 and given.get("mpi", "none") != "none":
         raise BadInput("MPI is not set up for tasks", "start the program with mpirun instead of srun")
     gpus = given.get("gpus-per-task") or env.get("SLURM_GPUS_PER_TASK")
+    each = None if gpus is None else gpus_of(gpus).number
+    _refuse_too_few(ntasks, each or 0, env)
     return Step(
-        tuple(argv), ntasks, None if gpus is None else gpus_of(gpus).number, given.get("output"), given.get("error"),
+        tuple(argv), ntasks, each, given.get("output"), given.get("error"),
         given.get("chdir"), given.get("export"), "kill-on-bad-exit" in given,
     )  # fmt: skip
 
@@ -81,6 +83,20 @@ def _share(visible: str, rank: int, each: int | None) -> str:
     if each is None:
         return visible
     return ",".join(visible.split(",")[rank * each :][:each])
+
+
+def _refuse_too_few(ntasks: int, each: int, env: Mapping[str, str]) -> None:
+    """Raise BadInput where some task would have to go without its GPUs; outside of a job nobody knows how many."""
+    visible = env.get("CUDA_VISIBLE_DEVICES")
+    if visible is None or not each:
+        return
+    has = len([gpu for gpu in visible.split(",") if gpu])
+    if ntasks * each > has:
+        tasks = "1 task needs" if ntasks == 1 else f"{ntasks} tasks need"
+        raise BadInput(
+            f"{tasks} {ntasks * each} GPUs with --gpus-per-task={each}, and the job has {has}",
+            "run fewer tasks, or ask for more GPUs in the script: #SBATCH --gpus=N",
+        )
 
 
 def _of_job(env: Mapping[str, str]) -> str:

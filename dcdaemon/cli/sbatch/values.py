@@ -1,6 +1,7 @@
 """Read the values of sbatch's options: times, memory, counts, GPUs, indices; each raises BadInput when it is none."""
 
 import re
+import signal
 from typing import NamedTuple
 
 from dcdaemon.core.errors import BadInput
@@ -11,6 +12,7 @@ _CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+)|(\d+)")
 _ENDLESS = ("-1", "infinite", "unlimited")
 _MEMORY = re.compile(r"(\d+)(?:([kmgt])(?:i?b)?)?", re.IGNORECASE)
 _SHIFTS = {"k": 10, "m": 20, "g": 30, "t": 40}
+_SIGNAL = re.compile(r"(?:([RB]{1,2}):)?(?:SIG)?(\w{1,10})(?:@(\d{1,5}))?")
 _NODES = re.compile(r"(\d+)(?:-(\d+))?")
 
 
@@ -19,6 +21,27 @@ class Gpus(NamedTuple):
 
     number: int
     kinds: tuple[str, ...] = ()
+
+
+class Checkpoint(NamedTuple):
+    """A signal that is sent so long before the time limit, to the batch script itself or to its steps."""
+
+    signal: str
+    ahead_s: float
+    to_script: bool
+
+
+def checkpoint_of(text: str) -> Checkpoint:
+    """Return what `--signal` says: `[R][B]:USR1@60`, by name or by number; the time is 60 seconds unless said."""
+    match = _SIGNAL.fullmatch(text.upper())
+    if not match:
+        raise BadInput(f"{text!r} is no signal", "write it like --signal=B:USR1@60")
+    word = match[2]
+    try:
+        name = signal.Signals(int(word)).name if word.isdecimal() else signal.Signals["SIG" + word].name
+    except (KeyError, ValueError):
+        raise BadInput(f"{text!r} names no signal", "write it like --signal=B:USR1@60") from None
+    return Checkpoint(name.removeprefix("SIG"), float(match[3] or 60), to_script="B" in (match[1] or ""))
 
 
 def time_limit_s(text: str) -> float | None:

@@ -72,7 +72,9 @@ def ending(job: Document) -> str:
 def gpus(job: Document) -> str:
     """Return the GPUs a job has, or how many it asks for."""
     if job["state"] == "waiting":
-        return f"{job['gpus_asked']} asked" if job["gpus_asked"] else UNKNOWN
+        share = job.get("gpu_mem_bytes")
+        asked = memory(share) if share else job["gpus_asked"]
+        return f"{asked} asked" if job["gpus_asked"] else UNKNOWN
     return ",".join(str(gpu) for gpu in job["gpus"]) or UNKNOWN
 
 

@@ -19,7 +19,7 @@ def simulation_page(study: "Study", runs: "Sequence[Run]", elapsed_s: float, out
     from dcdaemon.simulator.study import document
 
     whole = document(study, runs)
-    text = "\n\n".join(_block(list(same), out) for _, same in groupby(runs, key=lambda run: id(run.workload)))
+    text = "\n\n".join(_block(study, list(same), out) for _, same in groupby(runs, key=lambda run: id(run.workload)))
     speed = f"{study.plays / max(elapsed_s, 1e-6):,.0f} jobs a second"
     return Page(whole, whole["runs"], id_key="policy", text=text, talk=f"{study.plays:,} jobs played, {speed}")
 
@@ -40,13 +40,21 @@ def progress_bar(plays: int) -> Iterator[Callable[[int], None] | None]:
         yield lambda jobs: shown.advance(task, jobs)
 
 
-def _block(runs: "Sequence[Run]", out: Output) -> str:
+def _block(study: "Study", runs: "Sequence[Run]", out: Output) -> str:
     from dcdaemon.cli.show.table import render
     from dcdaemon.simulator.words import figures_of, heading, learned_words, left_out_words
 
     rows = [_row(figure, runs) for figure in figures_of(runs)]
-    above = ", ".join(words for words in (heading(runs[0]), left_out_words(runs[0]), learned_words(runs)) if words)
+    said = (heading(runs[0]), left_out_words(runs[0]), _known(study), learned_words(runs))
+    above = ", ".join(words for words in said if words)
     return f"{above}\n{render(_columns(runs), rows, width=out.width, color=out.color)}"
+
+
+def _known(study: "Study") -> str:
+    """Return how well run times were known; nothing where they were learned, which has words of its own."""
+    if study.learns:
+        return ""
+    return f"predictions off by sigma {study.sigma:g}" if study.sigma else "predictions: exact"
 
 
 def _row(figure: "Figure", runs: "Sequence[Run]") -> Document:

@@ -1,18 +1,22 @@
 """`dcd book`: set GPUs aside for users over a window of time."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import click
 
-from dcdaemon.cli.options import BeginTime, Duration, daemon, output, verb
+from dcdaemon.cli.options import BeginTime, Count, Duration, daemon, output, verb
 from dcdaemon.cli.show.bookings import booked_page
-from dcdaemon.cli.show.output import Output, emit
+from dcdaemon.cli.show.output import Output, emit, talk
+from dcdaemon.client.answer import Document
 from dcdaemon.client.http import Client
-from dcdaemon.core.errors import BadInput
+from dcdaemon.core.errors import BadInput, DcdError
 
 _NOW = "now"
+#: So many waiting jobs are looked through for those without a limit.
+_LOOKED_AT = 1000
 #: One GPU, or the first and the last of several.
 _SPAN = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?", re.ASCII)
 
@@ -30,7 +34,7 @@ class _FromTime(BeginTime):
     "dcd book --gpus 8 --from 'tue 9:00' --for 4h --account course --name course",
     "dcd book --gpu 0,1 --from 22:00 --for 1h --reason 'new cables'",
 )
-@click.option("--gpus", "count", type=click.IntRange(1), metavar="N", help="So many GPUs; the daemon chooses which.")
+@click.option("--gpus", "count", type=Count(1), metavar="N", help="So many GPUs; the daemon chooses which.")
 @click.option("--gpu", "named", multiple=True, metavar="GPU,...", help="These GPUs: 0,1 or 4-7.")
 @click.option(
     "--from", "from_at", type=_FromTime(), default=_NOW, show_default=True, metavar="TIME", help="When it begins."
@@ -54,6 +58,25 @@ def command(*, client: Client, out: Output, count: int | None, named: Sequence[s
     body = {**wish, **lists, "count": count, "gpus": [gpu for text in named for gpu in _indices(text)]}
     page = booked_page(client.post("/v1/bookings", body))
     emit(page, Output("id") if out.wants_ids else out)
+    # It is booked, whatever becomes of this second question.
+    with suppress(DcdError):
+        waiting = client.get("/v1/jobs", {"state": ["waiting"], "limit": _LOOKED_AT})["jobs"]
+        if note := endless(waiting, lists):
+            talk(f"note: {note}")
+
+
+def endless(waiting: Sequence[Document], let_in: Mapping[str, Sequence[str]]) -> str:
+    """Return what becomes of waiting jobs without a limit that the booking is not for; empty where there are none."""
+    ids = [
+        job["id"]
+        for job in waiting
+        if job["gpus_asked"] and not job["limit_s"]
+        and job["user"] not in let_in["users"] and job.get("account") not in let_in["accounts"]
+    ]  # fmt: skip
+    if not ids:
+        return ""
+    have = "1 waiting job has" if len(ids) == 1 else f"{len(ids)} waiting jobs have"
+    return f"{have} no time limit and cannot start on these GPUs until it is over: give jobs one, see default_limit"
 
 
 def _indices(text: str) -> list[int]:

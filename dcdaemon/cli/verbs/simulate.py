@@ -43,6 +43,7 @@ class Asked:
     predict: str
     sigma: float
     seed: int
+    patience: float | None
     picture: Path | None
     url: str | None
     token_file: str | None
@@ -70,6 +71,8 @@ class Asked:
               help="How wrong estimates are: 0 not at all, 1 like people's.")  # fmt: skip
 @click.option("--seed", type=int, default=1, show_default=True, metavar="N",
               help="Which errors of that size, or which made-up users.")  # fmt: skip
+@click.option("--patience", type=click.FloatRange(0, 100, min_open=True), metavar="N",
+              help="As [scheduler] patience.  [default: the policy's own]")  # fmt: skip
 @click.option("--picture", type=_FILE, metavar="FILE", help="Draw it, too: FILE.svg or FILE.png.")
 @click.option("--url", metavar="URL", help="History: the daemon.  [env: DCD_URL]")
 @click.option("--token-file", metavar="FILE", help="History: the token that TCP needs.  [env: DCD_TOKEN_FILE]")
@@ -98,7 +101,9 @@ def _study(asked: Asked) -> "Study":
     from dcdaemon.simulator.picture_file import check
     from dcdaemon.simulator.study import Study, prepared
 
-    choices = chosen(_names(asked))
+    choices = [choice.with_patience(asked.patience) for choice in chosen(_names(asked))]
+    if asked.patience is not None and math.isnan(asked.patience):
+        raise BadInput("--patience is not a number", "write a number like 0.9")
     if math.isnan(asked.sigma):
         raise BadInput("--sigma is not a number", "0 for exact estimates, 1 for those of people")
     if asked.sigma and asked.predict == "history":

@@ -1,5 +1,6 @@
 """`dcd submit`: queue a job, or many."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,8 @@ from dcdaemon.client.answer import Document
 from dcdaemon.client.http import Client
 
 _JOBS_PER_REQUEST = 10_000
+#: How a note of why a job waits ends where its start is only expected.
+_ESTIMATE = re.compile(r" \((?:~[^()]*|due now)\)(?=\.$)")
 
 
 @verb(
@@ -124,7 +127,8 @@ def _waits(job: Document, starts: Sequence[str]) -> str:
     submitted_at = datetime.fromisoformat(job["submitted_at"])
     low_s, high_s = ((datetime.fromisoformat(at) - submitted_at).total_seconds() for at in (low_at, high_at))
     likely = f"within {short(high_s)}" if low_s < 1 else f"in {short(low_s)} to {short(high_s)}"
-    return f"{why} Likely to start {likely}."
+    # One forecast is told, not two.
+    return f"{_ESTIMATE.sub('', why)} Likely to start {likely}."
 
 
 def _asked(job: Document) -> str:

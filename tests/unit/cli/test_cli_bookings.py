@@ -15,7 +15,8 @@ BOOKED = {"schema": 1, **documents.bookings()["bookings"][0]}
 def booking(daemon):
     """A daemon that takes any booking; returns the newest request."""
     daemon.routes["POST /v1/bookings"] = dict(BOOKED)
-    return lambda: daemon.asked[-1].body
+    daemon.routes["GET /v1/jobs"] = {"schema": 1, "jobs": []}
+    return lambda: next(asked.body for asked in reversed(daemon.asked) if asked.path == "/v1/bookings")
 
 
 def test_a_booking_is_asked_for_as_it_was_written(dcd, booking):
@@ -151,3 +152,12 @@ def test_gpus_show_for_whom_they_are_booked(dcd, daemon):
         "booked for course until Tue 2026-12-01 13:00, booked for nobody from Tue 2026-12-01 22:00",
     ]  # fmt: skip
     assert "1 booked" in said.err
+
+
+def test_waiting_jobs_without_a_limit_are_told_of_and_those_that_are_let_in_are_not(dcd, daemon, booking):
+    job = {"gpus_asked": 1, "limit_s": None, "user": "ada", "account": ""}
+    jobs = [{**job, "id": 1}, {**job, "id": 2, "limit_s": 60.0}, {**job, "id": 3, "gpus_asked": 0}]
+    daemon.routes["GET /v1/jobs"] = {"schema": 1, "jobs": jobs}
+    said = dcd("book", "--gpus", "1", "--for", "1h")
+    assert said.err.startswith("note: 1 waiting job has no time limit and cannot start on these GPUs until it is over")
+    assert dcd("book", "--gpus", "1", "--for", "1h", "--user", "ada").err == ""

@@ -97,6 +97,15 @@ def test_logs_prints_raw_bytes_and_follow_tells_the_end(daemon, dcd):
     assert daemon.asked[1].query == {"lines": ["50"], "follow": ["1"]}
 
 
+def test_logs_of_an_earlier_attempt_can_be_read_and_not_followed(daemon, dcd):
+    daemon.routes["GET /v1/jobs/1/log"] = lambda _: Answer(chunks=iter([b"before\n"]))
+    assert dcd("logs", "1", "--attempt", "1").out == "before\n"
+    assert daemon.asked[0].query == {"lines": ["50"], "follow": ["0"], "attempt": ["1"]}
+    said = dcd("logs", "-f", "1", "--attempt", "1")
+    assert said.code == 2
+    assert "leave --attempt out" in said.err
+
+
 def test_logs_resolves_selectors_and_takes_one_job(daemon, dcd):
     daemon.routes["GET /v1/jobs"] = {**documents.queue(), "jobs": documents.queue()["jobs"][:1]}
     daemon.routes["GET /v1/jobs/41/log"] = Answer(chunks=iter([b"x\n"]))
@@ -158,6 +167,17 @@ def test_why_gives_the_sentence_what_would_help_and_when(daemon, dcd):
     assert json.loads(dcd("why", "5", "--json").out)["facts"] == {"needed": 3}
 
 
+def test_why_of_several_explains_those_that_wait_and_counts_the_rest(daemon, dcd):
+    reason = {"schema": 1, "job_id": 8, "state": "waiting", "code": "gpus_busy", "facts": {}, "expected_start_at": None}
+    reason |= {"sentence": "Job 8 needs 3 GPUs.", "unblock": {"end_jobs": [], "release": False, "restore_gpus": []}}
+    daemon.routes["GET /v1/jobs/7/why"] = error(409, "refused", "job 7 has ended: succeeded", "dcd show 7")
+    daemon.routes["GET /v1/jobs/8/why"] = reason
+    said = dcd("why", "7", "8", "-o", "table")
+    assert (said.code, said.err) == (0, "note: 1 job of these does not wait\n")
+    assert said.out.startswith("Job 8 needs 3 GPUs.")
+    assert dcd("why", "7").err.startswith("error: job 7 has ended: succeeded\n")
+
+
 def test_why_tells_the_place_in_line_and_the_interval_of_an_expected_start(daemon, dcd):
     answer = {
         "schema": 1, "job_id": 5, "state": "waiting", "code": "gpus_busy", "sentence": "It waits.",
@@ -205,7 +225,8 @@ def test_show_tells_what_a_job_waits_for_and_what_was_foretold(daemon, dcd, monk
         "account": "vision", "begin_at": "2026-12-01T08:00:00.000+00:00", "gpu_mem_bytes": 10 * 2**30,
         "predicted_s": 7200.0, "predicted_by": "history", "forecast_at": "2026-12-01T09:00:00.000+00:00",
         "forecast_low_at": "2026-12-01T08:30:00.000+00:00", "forecast_high_at": "2026-12-01T10:00:00.000+00:00",
-        "preempted": 2, "lost_s": 90.0,
+        "preempted": 2, "lost_s": 90.0, "launcher": "torchrun", "ranks": 4, "checkpoint_signal": "USR1",
+        "checkpoint_s": 90.0, "hang_after_s": 1800.0,
     }  # fmt: skip
     out = dcd("show", "42").out
     assert out.startswith("Job 123 (sweep, 120_3 of array 120): waiting")
@@ -214,7 +235,8 @@ def test_show_tells_what_a_job_waits_for_and_what_was_foretold(daemon, dcd, monk
         "array        at most 5 at a time", "queue        urgent", "account      vision",
         "asked        10 GiB of a GPU, 1 CPU", "predicted    2h (by history)",
         "foretold     start 2026-12-01 09:00:00 (between 2026-12-01 08:30:00 and 2026-12-01 10:00:00)",
-        "preempted    2 times, 1m30s of work lost",
+        "preempted    2 times, 1m30s of work lost", "launcher     torchrun, 4 ranks", "ends if hung after 30m",
+        "asked to save by SIGUSR1, 1m30s before the limit",
     ):  # fmt: skip
         assert f"  {line}\n" in out
 
@@ -222,7 +244,18 @@ def test_show_tells_what_a_job_waits_for_and_what_was_foretold(daemon, dcd, monk
 def test_show_leaves_out_what_a_job_does_without(daemon, dcd):
     daemon.routes["GET /v1/jobs/42"] = documents.ended(42, "x", "succeeded")
     out = dcd("show", "42").out
-    for word in ("after end of", "begin", "array", "queue", "account", "predicted", "foretold", "preempted"):
+    for word in (
+        "after end of",
+        "begin",
+        "array",
+        "queue",
+        "account",
+        "predicted",
+        "foretold",
+        "preempted",
+        "launcher",
+        "save",
+    ):
         assert word not in out
 
 
@@ -273,6 +306,12 @@ def test_cancelling_ones_own_job_asks_nothing(cancels, dcd):
     cancels.routes["GET /v1/jobs"] = mine()
     assert dcd("cancel", "41", "--signal", "SIGINT", "--grace", "30s").code == 0
     assert posted(cancels) == [{"select": ["41"], "name": None, "signal": "INT", "grace_s": 30.0}]
+
+
+def test_a_cancel_without_a_signal_leaves_it_to_the_job_how_it_is_asked(cancels, dcd):
+    cancels.routes["GET /v1/jobs"] = mine()
+    assert dcd("cancel", "41").code == 0
+    assert posted(cancels) == [{"select": ["41"], "name": None, "grace_s": None}]
 
 
 @pytest.mark.parametrize("arguments", [["cancel", "all"], ["kill", "41"]])

@@ -12,6 +12,8 @@ import pytest
 from stub_daemon import Answer
 from terminal import in_terminal
 
+from dcdaemon.simulator.choices import CHOICES
+
 TRACE = """\
 job_id,submit_s,duration_s,gpus,group,limit_s
 a,0,100,1,x,120
@@ -40,7 +42,8 @@ def test_people_get_a_table_with_a_column_a_policy_each_next_to_its_ratio_to_the
     lines = said.out.splitlines()
     assert said.code == 0
     assert lines[0] == (
-        "trace: 6 jobs on 2 nodes x 2 GPUs, offered load 2.88, left out: 1 wider than 4 GPUs, 1 without a GPU"
+        "trace: 6 jobs on 2 nodes x 2 GPUs, offered load 2.88, left out: 1 wider than 4 GPUs, 1 without a GPU, "
+        "predictions: exact"
     )
     assert lines[1].split() == ["FIFO", "EASY", "DEFAULT"]
     assert "mean wait            1m11s    35s  0.49x      52s  0.74x" in lines
@@ -234,3 +237,10 @@ def test_an_error_of_estimates_and_estimates_that_are_learned_exclude_each_other
     said = dcd("simulate", trace, *MACHINE, "--predict", "history", "--sigma", "1")
     assert (said.code, said.out) == (2, "")
     assert "--sigma is the error of estimates, and --predict history makes them" in said.err
+
+
+def test_the_patience_of_a_configuration_can_be_played(dcd, trace):
+    assert CHOICES["default"].with_patience(3.0).policy.patience == 3.0
+    assert CHOICES["fifo"].with_patience(3.0) is CHOICES["fifo"]
+    assert dcd("simulate", trace, *MACHINE, "--patience", "3", "--policy", "default").code == 0
+    assert dcd("simulate", trace, *MACHINE, "--patience", "nan").code == 2

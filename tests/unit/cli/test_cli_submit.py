@@ -87,6 +87,33 @@ def test_submit_sends_when_and_after_what_a_job_may_start_and_whose_it_is(submit
     assert (job["queue"], job["account"], job["gpu_mem_bytes"]) == ("urgent", "vision", 10 * 2**30)
 
 
+def test_submit_sends_how_a_job_is_asked_to_save_and_how_its_ranks_are_started(submits, dcd):
+    said = dcd(
+        "submit", "-g", "2", "--signal", "sigusr1@90s", "--launcher", "torchrun", "--nproc", "4", "--hang-after", "30m",
+        "--", "python", "train.py",
+    )  # fmt: skip
+    assert said.code == 0
+    [job] = submits.asked[0].body["jobs"]
+    assert (job["checkpoint_signal"], job["checkpoint_s"]) == ("USR1", 90.0)
+    assert (job["launcher"], job["ranks"], job["hang_after_s"]) == ("torchrun", 4, 1800.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [("USR2", {"checkpoint_signal": "USR2"}), ("@5m", {"checkpoint_s": 300.0})],
+)
+def test_a_signal_or_a_time_alone_will_do(submits, dcd, text, asked):
+    assert dcd("submit", "--signal", text, "--", "true").code == 0
+    [job] = submits.asked[0].body["jobs"]
+    assert {key: job[key] for key in job if key.startswith("checkpoint")} == asked
+
+
+def test_a_time_without_a_unit_is_refused_where_a_signal_is_asked_for(submits, dcd):
+    said = dcd("submit", "--signal", "USR1@60", "--", "true")
+    assert said.code != 0
+    assert not submits.asked
+
+
 def test_what_an_older_daemon_does_not_know_is_sent_only_when_asked_for(submits, dcd):
     dcd("submit", "--", "true")
     assert submits.asked[0].body["jobs"][0].keys() == {
@@ -214,6 +241,9 @@ def test_batch_reads_stdin_in_one_request(submits):
         ('{"argv": ["x"], "gpu": 1}', "a job has no 'gpu'; did you mean 'gpus'?"),
         ('{"argv": "x"}', '"argv" must be a list of words'),
         ("{broken", "Expecting property name"),
+        ('{"argv":' + "[" * 100_000, "too deep for a job"),
+        ('{"argv": ["x"], "gpus": 99999999999999999999999}', '"gpus" is too large'),
+        ('{"argv": ["x"], "limit_s": NaN}', '"limit_s" is not a number'),
     ],
 )
 def test_a_bad_line_is_named_and_nothing_is_queued(submits, dcd, tmp_path, line, words):
@@ -233,3 +263,34 @@ def test_an_empty_batch_is_refused(submits, dcd, tmp_path, text):
     missing = dcd("submit", "--batch", str(tmp_path / "none"))
     assert missing.code == 2
     assert "none cannot be read: No such file or directory" in missing.err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("-g", "99999999999999999999999", "'99999999999999999999999' is not a whole number from 0 to 1000000"),
+        ("-g", "nan", "'nan' is not a whole number from 0 to 1000000"),
+        ("-m", "99999999T", "'99999999T' is more memory than there is"),
+        ("-t", "99999999d", "'99999999d' is longer than 100 years"),
+    ],
+)
+def test_an_amount_that_nobody_means_is_refused_in_words_before_the_daemon_is_asked(submits, dcd, option, value, words):
+    said = dcd("submit", option, value, "--", "true")
+    assert said.code == 2
+    assert words in said.err
+    assert submits.asked == []
+
+
+@pytest.mark.parametrize(
+    ("note", "told"), [("8 GPUs, 5 free (~15m)", "8 GPUs, 5 free"), ("job 3 ahead", "job 3 ahead")]
+)
+def test_one_forecast_is_told_at_submit_and_not_two(submits, dcd, note, told):
+    at = {"forecast_low_at": "2026-07-01T10:05:00+00:00", "forecast_high_at": "2026-07-01T10:50:00+00:00"}
+
+    def waits(asked):
+        [job] = accept(asked).document["jobs"]
+        job |= {**at, "submitted_at": "2026-07-01T10:00:00+00:00"}
+        return Answer({"schema": 1, "jobs": [job], "starts": [note]}, 201)
+
+    submits.routes["POST /v1/jobs"] = waits
+    assert f"Waits: {told}. Likely to start in 5m to 50m." in dcd("submit", "-o", "table", "--", "true").out

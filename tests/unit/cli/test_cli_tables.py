@@ -18,7 +18,7 @@ from dcdaemon.cli.show.bookings import bookings_page
 from dcdaemon.cli.show.events import events_page
 from dcdaemon.cli.show.folding import fold
 from dcdaemon.cli.show.gpus import gpus_page
-from dcdaemon.cli.show.jobs import history_page, label, queue_page
+from dcdaemon.cli.show.jobs import gpus, history_page, label, queue_page
 from dcdaemon.cli.show.ledger import anomalies_page, energy_page
 from dcdaemon.cli.show.output import Output, chosen
 from dcdaemon.cli.show.queues import queues_page, shares_page
@@ -142,3 +142,9 @@ def test_machines_get_every_job_of_an_array(daemon, dcd):
     assert len(dcd("ps", "-q").out.splitlines()) == jobs
     assert len(dcd("ps", "-o", "csv").out.splitlines()) == 1 + jobs
     assert len(dcd("ps").out.splitlines()) == 1 + 4
+
+
+def test_a_waiting_share_of_a_gpu_shows_how_much_it_asks_for():
+    waiting = {"state": "waiting", "gpus_asked": 1, "gpus": []}
+    assert gpus({**waiting, "gpu_mem_bytes": 30 * 2**30}) == "30 GiB asked"
+    assert gpus({**waiting, "gpu_mem_bytes": None}) == "1 asked"

@@ -9,7 +9,7 @@ from dcdaemon.cli.sbatch.lines import read_directives
 from dcdaemon.cli.sbatch.options import OPTIONS, SHORT
 from dcdaemon.cli.sbatch.request import Request, read_request
 from dcdaemon.cli.sbatch.resources import count_together, overruled
-from dcdaemon.cli.sbatch.values import Gpus
+from dcdaemon.cli.sbatch.values import Checkpoint, Gpus, checkpoint_of
 from dcdaemon.core.errors import BadInput
 
 SCRIPTS = Path(__file__).parents[2] / "fixtures" / "sbatch"
@@ -56,7 +56,8 @@ def test_a_script_for_one_gpu_is_understood():
 def test_the_tasks_of_one_node_make_gpus_cpus_and_memory():
     asked = sample("one-node-ddp.sh")
     assert resources(asked) == (4, 4, 48, 240 * GIB)
-    assert [note.split()[0] for note in asked.notes] == ["--signal", "--exclusive"]
+    assert asked.checkpoint == Checkpoint("USR1", 120.0, to_script=True)
+    assert [note.split()[0] for note in asked.notes] == ["--exclusive"]
 
 
 def test_an_array_keeps_its_indices_and_the_kind_of_gpu():
@@ -81,7 +82,19 @@ def test_what_looks_like_a_directive_and_is_none_is_named():
     )
     text = "#!/bin/sh\n #SBATCH --time=1\n##SBATCH --time=2\n# SBATCH --time=3\n#SBATCH -t4\n"
     asked = read_request(text, "job.sh")
-    assert asked.notes == ("line 2 is a comment, to sbatch too: it does not begin its line",)
+    assert asked.notes == (
+        "line 2 is a comment, to sbatch too: it does not begin its line",
+        "line 4 is a comment, to sbatch too: write it #SBATCH",
+    )
+    assert asked.time_limit_s == 240
+
+
+def test_a_near_miss_is_named_and_a_directive_without_a_blank_is_one():
+    asked = read_request("#!/bin/sh\n#sbatch --gpus=2\n#SBATCH: --gpus=2\n#SBATCH--time=4\n", "job.sh")
+    assert asked.notes == (
+        "line 2 is a comment, to sbatch too: write it #SBATCH",
+        "line 3 is not read: write a blank behind #SBATCH",
+    )
     assert asked.time_limit_s == 240
 
 
@@ -93,7 +106,9 @@ def test_scripts_of_workflow_engines_are_understood():
     asked = sample("checkpointing.sh")
     assert resources(asked) == (2, 2, 20, 64 * GIB)
     assert asked.time_limit_s == 4 * HOUR
-    assert [note.split()[0].partition("=")[0] for note in asked.notes] == ["--signal", "--wckey", "--error"]
+    # Its signal is for the steps alone: the script would die of it.
+    assert asked.checkpoint is None
+    assert sorted(note.split()[0].partition("=")[0] for note in asked.notes) == ["--error", "--signal", "--wckey"]
 
 
 def test_any_interpreter_will_do():
@@ -360,3 +375,26 @@ def test_dependencies_are_understood(text, expected):
 )
 def test_dependencies_that_are_not_known_are_refused(text, message):
     assert message in refusal(f"-d {text}").message
+
+
+# ------------------------------------------------------------ signals
+
+
+@pytest.mark.parametrize(
+    ("text", "checkpoint"),
+    [
+        ("B:USR1@60", Checkpoint("USR1", 60.0, to_script=True)),
+        ("B:SIGUSR2@5", Checkpoint("USR2", 5.0, to_script=True)),
+        ("RB:10", Checkpoint("USR1", 60.0, to_script=True)),
+        ("R:TERM@120", Checkpoint("TERM", 120.0, to_script=False)),
+        ("hup", Checkpoint("HUP", 60.0, to_script=False)),
+    ],
+)
+def test_a_signal_is_read_as_sbatch_reads_it(text, checkpoint):
+    assert checkpoint_of(text) == checkpoint
+
+
+@pytest.mark.parametrize("text", ["B:", "USR9", "B:USR1@", "99", "X:USR1", "USR1@-5"])
+def test_what_is_no_signal_is_refused(text):
+    with pytest.raises(BadInput, match="signal"):
+        checkpoint_of(text)

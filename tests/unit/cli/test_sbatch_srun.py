@@ -39,6 +39,14 @@ def srun(tools, tmp_path):
 # ------------------------------------------------------------ reading
 
 
+def test_tasks_that_would_have_no_gpu_of_their_own_are_refused():
+    assert read_step(["-n", "2", "--gpus-per-task=2", "true"], JOB).gpus_per_task == 2
+    with pytest.raises(BadInput, match="3 tasks need 6 GPUs with --gpus-per-task=2, and the job has 4"):
+        read_step(["-n", "3", "--gpus-per-task=2", "true"], JOB)
+    with pytest.raises(BadInput, match="the job has 0"):
+        read_step(["--gpus-per-task=2", "true"], {**JOB, "CUDA_VISIBLE_DEVICES": ""})
+
+
 @pytest.mark.parametrize(
     ("words", "step"),
     [

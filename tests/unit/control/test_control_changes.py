@@ -74,7 +74,16 @@ REFUSED = [
     *(
         (verb, stage, f"job 1 is {stage}; only a waiting job can be held or released", "dcd cancel 1 stops it")
         for verb in ("hold", "release")
-        for stage in ("running", "stopping", "succeeded")
+        for stage in ("running", "stopping")
+    ),
+    *(
+        (
+            verb,
+            "succeeded",
+            "job 1 has ended: succeeded; only a waiting job can be held or released",
+            "dcd requeue 1 runs it again",
+        )
+        for verb in ("hold", "release")
     ),
 ]
 

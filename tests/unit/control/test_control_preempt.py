@@ -106,3 +106,26 @@ def test_what_is_lent_beyond_a_quota_is_recalled_for_those_within_theirs(scene):
     scene.cycle()
     assert [scene.state(job) for job in loans] == [JobState.RUNNING, JobState.WAITING]
     assert scene.state(mine) is JobState.RUNNING
+
+
+def test_an_urgent_job_stops_nothing_on_lent_gpus_that_it_may_not_recall(scene):
+    queues = {"main": Queue("main"), "urgent": Queue("urgent", tier=1, urgent=True)}
+    share(scene, Sharing(queues=queues, quotas=Quotas(per_user=1)))
+    loans = [scene.run(Play(run_s=None), gpus=1) for _ in range(2)]
+    scene.advance(60.0)
+    scene.submit(Play(run_s=10.0), BOB, gpus=1, queue="urgent")
+    scene.cycle()
+    assert [scene.state(job) for job in loans] == [JobState.RUNNING] * 2
+    scene.advance(600.0)
+    scene.cycle()
+    assert scene.state(loans[1]) is not JobState.RUNNING, "within its quota, and late enough"
+
+
+def test_an_urgent_job_beyond_its_quota_recalls_nothing(scene):
+    queues = {"main": Queue("main"), "urgent": Queue("urgent", tier=1, urgent=True)}
+    share(scene, Sharing(queues=queues, quotas=Quotas(per_user=1, users={BOB.user: 0})))
+    loans = [scene.run(Play(run_s=None), gpus=1) for _ in range(2)]
+    scene.advance(700.0)
+    scene.submit(Play(run_s=10.0), BOB, gpus=1, queue="urgent")
+    scene.cycle()
+    assert [scene.state(job) for job in loans] == [JobState.RUNNING] * 2

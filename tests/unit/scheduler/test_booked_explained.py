@@ -126,3 +126,14 @@ def test_of_two_places_that_are_kept_for_it_a_job_is_told_the_earlier(inside_s, 
     held = (running(8, range(4), outside_s), running(9, range(4, 8), inside_s))
     cluster = booked(view(*held), course(-60.0, 2 * HOUR, users=["ada"]))
     assert why(cluster, waiting(1, 4, None, user="ada")).expected_start_at == NOW + 600.0
+
+
+def test_the_note_names_the_booking_that_decides_and_the_promise_that_why_tells():
+    both = (course(-HOUR, HOUR), booking(4, range(8), 96 * HOUR, 100 * HOUR))
+    queue = QueueIndex([waiting(1, 6), waiting(2, 6)])
+    first, second = explain_all(booked(view(), *both), queue, POLICY, NOW)
+    assert (first.note, second.note) == ("booked: booking 4 (<4d4h)", "booked: booking 4")
+    assert why(booked(view(), *both), waiting(1, 6)).note == first.note
+    assert explain_all(booked(view(), *both), QueueIndex([waiting(1, 6, HOUR)]), POLICY, NOW)[0].note == (
+        "booked: course (<1h)"
+    )

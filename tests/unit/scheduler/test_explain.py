@@ -12,7 +12,7 @@ from dcdaemon.scheduler.explain import explain, explain_all
 from dcdaemon.scheduler.notes import short
 from dcdaemon.scheduler.policy import Policy
 from dcdaemon.scheduler.queue import QueueIndex
-from dcdaemon.scheduler.sentences import remedy
+from dcdaemon.scheduler.sentences import remedy, sentence
 
 
 def why(picture, *jobs, job_id=None, policy=POLICY) -> Reason:
@@ -270,3 +270,22 @@ def test_reasons_of_some_jobs_are_those_they_have_among_all():
     everything = explain_all(view(), queue, POLICY, NOW)
     assert len({short(reason) for reason in everything}) > 1
     assert explain_all(view(), queue, POLICY, NOW, only=frozenset({3, 5})) == [everything[2], everything[4]]
+
+
+def test_two_shares_of_a_gpu_are_told_apart_by_their_memory():
+    facts = {
+        "gpus_needed": 1, "gpu_mem_needed_bytes": 60 * GIB, "gpu_mem_free_bytes": 20 * GIB, "gpus_free": 0, "nodes": 1,
+        "head_job": 4, "head_gpus_needed": 1, "head_cpus_needed": 1, "head_gpu_mem_needed_bytes": 30 * GIB,
+    }  # fmt: skip
+    told = sentence(Reason(7, ReasonCode.GPUS_BUSY, facts))
+    assert told.startswith("Job 7 waits behind job 4: it needs 60 GiB of a GPU, job 4 needs 30 GiB of a GPU, at most")
+    alike = facts | {"head_gpu_mem_needed_bytes": 60 * GIB}
+    assert "job 4: each needs 60 GiB of a GPU," in sentence(Reason(7, ReasonCode.GPUS_BUSY, alike))
+    whole = {key: value for key, value in facts.items() if key != "head_gpu_mem_needed_bytes"}
+    assert "it needs 60 GiB of a GPU, job 4 needs 1 GPU," in sentence(Reason(7, ReasonCode.GPUS_BUSY, whole))
+
+
+def test_both_start_only_where_both_do():
+    picture = view(running(1, range(4), 8000.0), running(2, (4, 5), 7000.0))
+    told = why(picture, waiting(3, 4, priority=60), waiting(4, 4)).sentence
+    assert told.endswith("Jobs 1 and 2 end in 2h13m at the latest, then it starts.")

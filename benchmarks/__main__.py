@@ -6,6 +6,7 @@ import sys
 NAMES = (
     "cli",
     "start",
+    "shim",
     "throughput",
     "depth",
     "followers",

@@ -51,17 +51,9 @@ def running_node(prepare: Callable[[Path], None] | None = None, driver: dict[str
         state_dir.mkdir(mode=0o711)
         if prepare is not None:
             prepare(state_dir)
-        settings = {
-            "DCD_DAEMON__STATE_DIR": str(state_dir),
-            "DCD_DAEMON__SOCKET": str(directory / "dcd.sock"),
-            "DCD_DAEMON__LOG_LEVEL": "warning",
-            **(driver or {}),
-        }
-        simulate = [] if driver is not None else ["--simulate-gpus", str(GPUS)]
-        command = [sys.executable, "-m", "dcdaemon", "daemon", "run", *simulate]
-        with subprocess.Popen(command, env={**os.environ, **settings}, stdout=subprocess.DEVNULL) as process:
+        with start_daemon(directory, driver) as process:
             try:
-                node = Node(_answering(directory / "dcd.sock"), state_dir, process)
+                node = Node(answering(directory / "dcd.sock"), state_dir, process)
                 yield node
                 node.client.post("/v1/jobs/cancel", {"select": ["all"], "signal": "KILL"})
             finally:
@@ -71,7 +63,23 @@ def running_node(prepare: Callable[[Path], None] | None = None, driver: dict[str
                 process.kill()
 
 
-def _answering(socket: Path) -> Client:
+def start_daemon(
+    directory: Path, driver: dict[str, str] | None = None, program: tuple[str, ...] = ("-m", "dcdaemon")
+) -> "subprocess.Popen[bytes]":
+    """Start a daemon whose socket and state are in this directory."""
+    settings = {
+        "DCD_DAEMON__STATE_DIR": str(directory / "state"),
+        "DCD_DAEMON__SOCKET": str(directory / "dcd.sock"),
+        "DCD_DAEMON__LOG_LEVEL": "warning",
+        **(driver or {}),
+    }
+    simulate = [] if driver is not None else ["--simulate-gpus", str(GPUS)]
+    command = [sys.executable, *program, "daemon", "run", *simulate]
+    return subprocess.Popen(command, env={**os.environ, **settings}, stdout=subprocess.DEVNULL)
+
+
+def answering(socket: Path) -> Client:
+    """Wait for the daemon's first answer, and return a client of it."""
     client = Client(f"unix://{socket}", timeout_s=300)
     deadline = time.monotonic() + 60
     while True:
@@ -80,7 +88,7 @@ def _answering(socket: Path) -> Client:
         except Unreachable:
             if time.monotonic() > deadline:
                 raise
-            time.sleep(0.1)
+            time.sleep(0.01)
         else:
             return client
 

@@ -23,12 +23,23 @@ def cpu_s(pid: int) -> float:
 
 def memory_mb(pid: int) -> tuple[float, float]:
     """Return resident memory (pages shared with others count fully), and the share that is its own (PSS), in MB."""
-    values = dict.fromkeys(("Rss", "Pss"), 0.0)
+    values = _memory(pid)
+    return values["Rss"], values["Pss"]
+
+
+def private_mb(pid: int) -> float:
+    """Return the memory that goes with the process when it ends (USS), in MB."""
+    values = _memory(pid)
+    return values["Private_Clean"] + values["Private_Dirty"]
+
+
+def _memory(pid: int) -> dict[str, float]:
+    values = dict.fromkeys(("Rss", "Pss", "Private_Clean", "Private_Dirty"), 0.0)
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         name, _, rest = line.partition(":")
         if name in values:
             values[name] = int(rest.split()[0]) * 1024 / 1e6
-    return values["Rss"], values["Pss"]
+    return values
 
 
 def role(pid: int) -> str:

@@ -1,4 +1,4 @@
-"""What a job can tell the daemon that runs it (progress, checkpoints), and ask about itself (its id and GPUs)."""
+"""What a job can tell the daemon that runs it (progress, checkpoints), and ask about itself (id, GPUs, deadline)."""
 
 import contextlib
 import json
@@ -7,12 +7,27 @@ import os
 import sys
 import time
 
-__all__ = ["checkpoint_saved", "gpus", "job_id", "report"]
+__all__ = ["checkpoint_saved", "deadline", "gpus", "job_id", "report", "should_checkpoint"]
 
 # The daemon skips longer lines, and a short one reaches the file whole in a single write.
 LINE_LIMIT_BYTES = 64 * 1024
 
+LOOK_EVERY_S = 1.0
+
 _already_warned = False
+
+
+class _Notice:
+    """The file that tells by when the job has to be done, looked for at most once a second."""
+
+    def __init__(self) -> None:
+        self.deadline: float | None = None
+        self.look_again_s = 0.0
+        self.announced = False
+
+
+# Of the process, and of every process forked from it: a look more or less does no harm, so there is no lock.
+_notice = _Notice()
 
 
 def report(step: int | None = None, **values: float | str) -> None:
@@ -46,9 +61,39 @@ def report(step: int | None = None, **values: float | str) -> None:
 def checkpoint_saved(step: int | None = None) -> None:
     """Tell that the work so far is safe on disk: of two jobs the one that loses less is stopped to make room.
 
-    A no-op outside a job.
+    After `should_checkpoint()` has become true it is the answer to that: the job may be ended from here on, so call
+    it last, from one rank, once all ranks have saved. A no-op outside a job.
     """
     report(step, checkpoint_at=time.time())
+    _answer(b"saved\n")
+
+
+def should_checkpoint() -> bool:
+    """Return whether the job was asked to save its work and end, within `deadline()`; False outside a job.
+
+    It costs a look at one file, at most once a second, and works in threads and in forked processes such as data
+    loaders; ranks may see it a second apart, so let one decide for all (docs/checkpoints.md). A job that has called
+    it once gets no SIGTERM before the time to save is over: no signal handler is needed.
+    """
+    return deadline() is not None
+
+
+def deadline() -> float | None:
+    """Return when the job has to be done, in epoch seconds; None as long as nobody asked it to end.
+
+    Costs and counts the same as `should_checkpoint()`. A later call may return an earlier time.
+    """
+    path = os.environ.get("DCD_DEADLINE_PATH")
+    if not path:
+        return None
+    if not _notice.announced:
+        _notice.announced = True
+        _announce()
+    now_s = time.monotonic()
+    if now_s >= _notice.look_again_s:
+        _notice.look_again_s = now_s + LOOK_EVERY_S
+        _notice.deadline = _read_deadline(path) or _notice.deadline
+    return _notice.deadline
 
 
 def job_id() -> int | None:
@@ -64,6 +109,30 @@ def gpus() -> list[int]:
     """
     entries = os.environ.get("DCD_GPUS", "").split(",")
     return [int(entry) for entry in entries if entry.strip().isdecimal()]
+
+
+def _read_deadline(path: str) -> float | None:
+    try:
+        with open(path, encoding="ascii") as file:  # noqa: PTH123  pathlib would cost every job its import
+            return float(file.read())
+    except (OSError, ValueError):
+        return None
+
+
+def _announce() -> None:
+    """Tell, once for the whole job, that it asks for its deadline and wants to be asked before it gets SIGTERM."""
+    with contextlib.suppress(OSError, KeyError):
+        if os.stat(os.environ["DCD_CHECKPOINT_PATH"]).st_size == 0:  # noqa: PTH116  as above
+            _answer(b"ready\n")
+
+
+def _answer(line: bytes) -> None:
+    path = os.environ.get("DCD_CHECKPOINT_PATH")
+    if path:
+        try:
+            _append(path, line)
+        except OSError as error:
+            _warn_once(f"checkpoint not told: cannot write {path}: {error.strerror}")
 
 
 def _plain(name: str, value: object) -> float | str | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from dcdaemon.core.gpu import GpuInfo
 from dcdaemon.core.job import Job
 from dcdaemon.core.samples import FilesystemSample, GpuSample
+from dcdaemon.core.vitals import RankVitals
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,18 @@ class EndedJob:
 
 
 @dataclass(frozen=True, slots=True)
+class HungJob:
+    """A job that says nothing any more; each rank with the CPU seconds it used in that time."""
+
+    job_id: int
+    attempt: int
+    user: str
+    name: str
+    silent_s: float
+    ranks: tuple[tuple[RankVitals, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NodePicture:
     """Everything the rules may know of a node at `at`; maps are by GPU index.
 
@@ -80,6 +93,7 @@ class NodePicture:
     foreign_ok: frozenset[str] = frozenset()
     filesystems: tuple[FilesystemSample, ...] = ()
     ended: tuple[EndedJob, ...] = ()
+    hung: tuple[HungJob, ...] = ()
     thresholds: Thresholds = field(default_factory=Thresholds)
 
 

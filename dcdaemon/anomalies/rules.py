@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+from dcdaemon.anomalies.hangs import hung
 from dcdaemon.anomalies.hardware import driver_missing, filesystem_full, gpu_lost, sample_stale
 from dcdaemon.anomalies.picture import NodePicture, Sign
 from dcdaemon.anomalies.sharing import share_exceeded
@@ -47,6 +48,10 @@ RULES = (
         "job_crashed", job_crashed, Severity.WARNING,
         "A job ended by an exit code or a signal of its own, not because somebody stopped it.",
         momentary=True,
+    ),
+    Rule(
+        "hung", hung, Severity.WARNING,
+        "A job with ranks has reported and printed nothing for `hung_after`, and one of its ranks did nothing either.",
     ),
     Rule(
         "filesystem_full", filesystem_full, Severity.WARNING,

@@ -24,7 +24,7 @@ class UtilHistory:
 
     def __init__(self, keep_s: float) -> None:
         """Keep this many seconds."""
-        self._keep_s = keep_s
+        self.keep_s = keep_s
         self._tracks: dict[int, _Track] = {}
 
     def add(self, samples: Iterable[GpuSample], allocations: Mapping[int, Allocation]) -> None:
@@ -36,8 +36,8 @@ class UtilHistory:
                 self._add_one(sample, allocations[sample.gpu].job_id)
 
     def windows(self) -> dict[int, UtilWindow]:
-        """Return the window of each held GPU, by its index."""
-        return {gpu: _window(track, self._keep_s) for gpu, track in self._tracks.items()}
+        """Return the window of each held GPU, by its index; safe while another thread adds."""
+        return {gpu: _window(track, self.keep_s) for gpu, track in tuple(self._tracks.items())}
 
     def _add_one(self, sample: GpuSample, job_id: int) -> None:
         track = self._tracks.get(sample.gpu)
@@ -50,17 +50,18 @@ class UtilHistory:
         track.newest_s = sample.monotonic_s
         if sample.util_ratio is not None:
             track.points.append((sample.monotonic_s, min(length_s, MAX_SAMPLE_S), sample.util_ratio))
-        while track.points and track.points[0][0] <= track.newest_s - self._keep_s:
+        while track.points and track.points[0][0] <= track.newest_s - self.keep_s:
             track.points.popleft()
 
 
 def _window(track: _Track, keep_s: float) -> UtilWindow:
-    known_s = sum(length_s for _, length_s, _ in track.points)
-    busy_s = sum(length_s * util for _, length_s, util in track.points)
+    points = tuple(track.points)  # at once: the thread that polls adds to it
+    known_s = sum(length_s for _, length_s, _ in points)
+    busy_s = sum(length_s * util for _, length_s, util in points)
     return UtilWindow(
         job_id=track.job_id,
         span_s=min(track.newest_s - track.began_s, keep_s),
         known_s=known_s,
         mean_ratio=busy_s / known_s if known_s else None,
-        max_ratio=max((util for _, _, util in track.points), default=None),
+        max_ratio=max((util for _, _, util in points), default=None),
     )

@@ -72,8 +72,10 @@ def foreign_process(picture: NodePicture, _open: AbstractSet[str]) -> Iterator[S
 
 
 def _foreign(process: GpuProcess, allowed: AbstractSet[str]) -> bool:
-    if process.job_id is not None or process_name(process.command) in allowed:
+    if (process.job_id is not None and not process.stray) or process_name(process.command) in allowed:
         return False
+    if process.container is not None:
+        return True  # what the control group tells needs no second look
     return process.age_s is None or process.age_s >= FOREIGN_SETTLE_S
 
 
@@ -88,8 +90,8 @@ def _foreign_sign(gpu: int, process: GpuProcess) -> Sign:
     memory = format_bytes(process.mem_used_bytes) if process.mem_used_bytes is not None else "unknown memory"
     age = f" for {format_duration(process.age_s)}" if process.age_s is not None else ""
     message = (
-        f"gpu {gpu} is used{age} by a process outside the queue: "
-        f"pid {process.pid} ({name}) of {process.user or 'an unknown user'}, {memory}"
+        f"gpu {gpu} is used{age} by a process {_whose(process)}: "
+        f"pid {process.pid} ({name}) of {process.user or 'an unknown user'}, {memory}{_in_container(process)}"
     )
     evidence: dict[str, object] = {
         "pid": process.pid,
@@ -97,14 +99,33 @@ def _foreign_sign(gpu: int, process: GpuProcess) -> Sign:
         "command": process.command,
         "age_s": process.age_s,
         "mem_used_bytes": process.mem_used_bytes,
+        "container": process.container.label if process.container else None,
+        "names_job": process.container.names_job if process.container else None,
     }
-    return Sign(f"gpu {gpu}, pid {process.pid}", message, evidence, gpu=gpu)
+    return Sign(f"gpu {gpu}, pid {process.pid}", message, evidence, process.job_id, gpu)
+
+
+def _whose(process: GpuProcess) -> str:
+    return f"of job {process.job_id}, which it was not given to" if process.stray else "outside the queue"
+
+
+def _in_container(process: GpuProcess) -> str:
+    """Return the container, the job that it names and does not belong to (it ended, say), and what ends it."""
+    container = process.container
+    if container is None:
+        return ""
+    job = "" if container.names_job is None else f", which names job {container.names_job} in its environment"
+    end = f"; {container.stop_command} ends it" if container.stop_command else ""
+    return f", in container {container.label}{job}{end}"
 
 
 def job_crashed(picture: NodePicture, _open: AbstractSet[str]) -> Iterator[Sign]:
-    """Find jobs that ended by themselves with an exit code or a signal, not those that somebody stopped."""
+    """Find jobs that ended by themselves with an exit code or a signal, not those that somebody stopped.
+
+    A job that hangs up with its terminal has lost its user, and nothing is wrong with it.
+    """
     for ended in picture.ended:
-        if ended.job.state in CRASHED and _exit(ended.job):
+        if ended.job.state in CRASHED and _exit(ended.job) and ended.job.signal != Signals.SIGHUP:
             yield _crash_sign(ended)
 
 

@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from dcdaemon.control.bookings import load_bookings
-from dcdaemon.control.change import PREEMPTED, REQUEUED, cause_of_stop, refresh, stop_again
+from dcdaemon.control.change import PREEMPTED, REQUEUED, cause_of_stop, stop_again
 from dcdaemon.control.desk import Desk
+from dcdaemon.control.together import refresh
 from dcdaemon.core.job import ACTIVE, ENDED, UNFINISHED, Job, JobState
 from dcdaemon.core.ports import Alive, Ended, JobChange, JobQuery, Leftover, Outcome, Unlaunched
 
@@ -19,6 +20,8 @@ _STATE_OF_CAUSE = {
     "timed_out": JobState.TIMED_OUT,
     "out_of_memory": JobState.OUT_OF_MEMORY,
     "preempted": JobState.PREEMPTED,
+    "stopped": JobState.INTERRUPTED,
+    "hung": JobState.FAILED,
     "start_failed": JobState.FAILED,
     "shim_error": JobState.FAILED,
 }
@@ -68,7 +71,7 @@ def _changes(desk: Desk, job: Job, outcome: Outcome) -> list[JobChange]:
     after = _after(job, outcome, now)
     if after is None or after.state not in ENDED:
         return [] if after is None else [JobChange(job, after, now)]
-    ended = replace(after, reported=desk.reports.collect(job) or job.reported)
+    ended = _with_rank(replace(after, reported=desk.reports.collect(job) or job.reported))
     desk.reports.forget(job)
     if not _runs_again(desk, ended, outcome):
         return [JobChange(job, ended, now)]
@@ -77,6 +80,15 @@ def _changes(desk: Desk, job: Job, outcome: Outcome) -> list[JobChange]:
     if ended.state is JobState.PREEMPTED:
         again = again.with_loss(work_lost_s(ended))
     return [JobChange(job, ended, now), JobChange(ended, again, now, action="requeue")]
+
+
+def _with_rank(ended: Job) -> Job:
+    """Say of a distributed job which rank ended it, as its launcher told."""
+    told = ended.reported
+    rank, code, number = (told.get(name) for name in ("failed_rank", "failed_exit_code", "failed_signal"))
+    if ended.spec.launcher is None or ended.state is not JobState.FAILED or not isinstance(rank, int):
+        return ended
+    return replace(ended, cause=f"rank {rank}: {f'killed by signal {number}' if number else f'exit code {code}'}")
 
 
 def work_lost_s(job: Job) -> float:
@@ -115,9 +127,10 @@ def _after(job: Job, outcome: Outcome, now: float) -> Job | None:  # noqa: PLR09
     if isinstance(outcome, Leftover):
         return None
     if isinstance(outcome, Unlaunched):
-        if job.state is JobState.STARTING:
+        surely = outcome.ready or job.started_at is None
+        if job.state is JobState.STARTING or (job.state is JobState.RUNNING and surely):
             return job.mark_unstarted()
-        if job.state is JobState.STOPPING and job.started_at is None:
+        if job.state is JobState.STOPPING and surely:
             return job.mark_ended(JobState.CANCELLED, now, cause="stopped before it was launched")
         # It was seen running, and its claim is gone: the machine lost what was not yet on disk.
         return job.mark_ended(JobState.INTERRUPTED, now, cause=_NO_TRACE)
@@ -152,6 +165,10 @@ def _cause(end: Ended) -> str | None:
         return end.error
     if end.cause == "signaled":
         return f"killed by signal {end.signal}"
+    if end.cause == "stopped":
+        return "its shim was told to stop: the node was shut down, or somebody ended the shim"
+    if end.cause == "hung":
+        return "hung: no report and no output for longer than --hang-after, and a rank that did nothing"
     if end.cause == "exited":
         return None if end.exit_code == 0 else f"exit code {end.exit_code}"
     return end.cause.replace("_", " ")

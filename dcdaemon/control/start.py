@@ -6,11 +6,12 @@ from dataclasses import replace
 
 from dcdaemon.control import change as changing
 from dcdaemon.control.bookings import disturbs
-from dcdaemon.control.change import refresh, stop_again
+from dcdaemon.control.change import stop_again
 from dcdaemon.control.desk import Desk
 from dcdaemon.control.finish import reconcile
 from dcdaemon.control.remember import standing
 from dcdaemon.control.slurm_environment import MARK, slurm_environment
+from dcdaemon.control.together import refresh
 from dcdaemon.core.errors import NotFound, Refused, StartFailed
 from dcdaemon.core.job import Job, JobState
 from dcdaemon.core.plan import Plan, Preemption
@@ -22,6 +23,7 @@ from dcdaemon.scheduler.shares import capacity_bytes
 log = logging.getLogger(__name__)
 _OF_ARRAY = "DCD_ARRAY_"
 _SHARE = "DCD_GPU_MEM_BYTES"
+_SIGNAL = "DCD_CHECKPOINT_SIGNAL"
 
 
 def run_cycle(desk: Desk) -> Plan:
@@ -120,18 +122,28 @@ def launch(desk: Desk, job: Job) -> JobChange:
     try:
         env = with_environment(job, desk.envs.load(job.spec.env_ref), desk.gpu_uuids(job.gpus))
         desk.reports.begin(job)
-        started = desk.engine.start(StartOrder(job, env, desk.gpu_uuids(job.gpus)))
+        started = desk.engine.start(_order(desk, job, env))
     except StartFailed as error:
         log.warning("job could not be started", extra={"action": "start_failed", "job": job.id, "why": error.message})
         return JobChange(job, job.mark_ended(JobState.FAILED, now, started_at=now, run_s=0.0, cause=error.message), now)
     return JobChange(job, job.mark_running(started.pid, started.started_at), now)
 
 
+def _order(desk: Desk, job: Job, env: Mapping[str, str]) -> StartOrder:
+    return StartOrder(job, env, desk.gpu_uuids(job.gpus), _port(desk, job), desk.gpu_minors(job.gpus))
+
+
+def _port(desk: Desk, job: Job) -> int | None:
+    if job.spec.launcher is None:
+        return None
+    return desk.ports.take(job.id, {other.id for other in desk.book.active()})
+
+
 def with_environment(job: Job, kept: Mapping[str, str], gpu_uuids: Sequence[str]) -> dict[str, str]:
     """Return the environment a job was submitted with, and what it is told about itself; as Slurm does, if it asks."""
     own = job_environment(job, gpu_uuids)
     # A job that an array submitted is not one of the array, and one that a share submitted has no share by that.
-    kept = {key: value for key, value in kept.items() if not key.startswith(_OF_ARRAY) and key != _SHARE}
+    kept = {key: value for key, value in kept.items() if not key.startswith(_OF_ARRAY) and key not in (_SHARE, _SIGNAL)}
     return {**kept, **own, **(slurm_environment(job) if MARK in kept else {})}
 
 
@@ -148,6 +160,7 @@ def job_environment(job: Job, gpu_uuids: Sequence[str]) -> Mapping[str, str]:
         "CUDA_VISIBLE_DEVICES": gpus,
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         **({} if job.spec.gpu_mem_bytes is None else {_SHARE: str(job.spec.gpu_mem_bytes)}),
+        **({} if job.spec.checkpoint_signal is None else {_SIGNAL: job.spec.checkpoint_signal}),
         **_array_environment(job),
     }
 

@@ -93,6 +93,8 @@ def _spec(desk: Desk, actor: Actor, named: Named, after: tuple[Ids, Ids, Ids]) -
         priority=wish.priority, log_path=wish.log_path, requeue=wish.requeue, held=wish.held,
         queue=admission.queue, account=admission.account, begin_at=wish.begin_at if begins_later else None,
         after=after[0], after_any=after[1], after_not_ok=after[2],
+        checkpoint_signal=wish.checkpoint_signal, checkpoint_s=wish.checkpoint_s,
+        launcher=wish.launcher, ranks=wish.ranks, hang_after_s=wish.hang_after_s,
     )  # fmt: skip
     misfit = check_fits(spec, (desk.book.node,), policy=desk.policy, queue=spec.queue)
     if misfit is not None:

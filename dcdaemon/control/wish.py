@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from dcdaemon.core.errors import BadInput
+from dcdaemon.core.launcher import check_launcher
 
 MAX_ARG_BYTES = 128 * 1024
 MAX_ARGV_BYTES = 1024 * 1024
@@ -14,6 +15,10 @@ DEFAULT_PRIORITY = 50
 LATEST_BEGIN = 253_402_300_799.0
 #: What tells the jobs of an array apart in the name of a log (core/log_path.py).
 _OWN_LOG = re.compile(r"%\d{0,2}[ajJ]")
+#: TERM, which ends whoever does not expect it, comes by itself when the time to save is over.
+CHECKPOINT_SIGNALS = ("USR1", "USR2", "HUP", "INT", "TERM", "CONT")
+MAX_CHECKPOINT_S = 86400.0
+MIN_HANG_S, MAX_HANG_S = 1.0, 30 * 86400.0
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -44,6 +49,11 @@ class Wish:
     after_any: tuple[str, ...] = ()
     after_not_ok: tuple[str, ...] = ()
     gpu_mem_bytes: int | None = None
+    checkpoint_signal: str | None = None
+    checkpoint_s: float | None = None
+    launcher: str | None = None
+    ranks: int | None = None
+    hang_after_s: float | None = None
 
 
 def check_wish(wish: Wish) -> None:
@@ -51,6 +61,8 @@ def check_wish(wish: Wish) -> None:
     _check_command(wish)
     _check_names(wish)
     _check_amounts(wish)
+    _check_checkpoints(wish)
+    check_launcher(wish.launcher, wish.ranks, wish.gpus if wish.gpu_mem_bytes is None else 1, wish.argv)
 
 
 def _check_command(wish: Wish) -> None:
@@ -89,6 +101,20 @@ def _check_amounts(wish: Wish) -> None:
         raise BadInput(f"priority {wish.priority} is not between 0 and 100", f"{DEFAULT_PRIORITY} is the default")
     if wish.begin_at is not None and not 0 <= wish.begin_at <= LATEST_BEGIN:
         raise BadInput("the begin time is no time", "write it like --begin 22:00 or --begin 2026-12-01T08:00")
+
+
+def _check_checkpoints(wish: Wish) -> None:
+    if wish.checkpoint_signal is not None and wish.checkpoint_signal not in CHECKPOINT_SIGNALS:
+        raise BadInput(
+            f"signal {wish.checkpoint_signal!r} is not one of {', '.join(CHECKPOINT_SIGNALS)}",
+            "write it like --signal USR1, or --signal USR1@60s",
+        )
+    if wish.launcher is not None and wish.checkpoint_signal not in (None, "USR1", "USR2"):
+        raise BadInput(f"{wish.checkpoint_signal} would end the launcher", "use --signal USR1 or USR2 with --launcher")
+    if wish.checkpoint_s is not None and not 0 <= wish.checkpoint_s <= MAX_CHECKPOINT_S:
+        raise BadInput("the time before the limit must be between 0 and a day", "write it like --signal USR1@60s")
+    if wish.hang_after_s is not None and not MIN_HANG_S <= wish.hang_after_s <= MAX_HANG_S:
+        raise BadInput("a job hangs after 1 second to 30 days of silence", "write it like --hang-after 30m")
 
 
 def name_from(argv: Sequence[str]) -> str:

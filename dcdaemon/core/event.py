@@ -37,6 +37,8 @@ class EventKind(StrEnum):
     SWITCH_ANSWERS = "switch_answers", "A device that was silent answers SNMP again."
     OBJECT_STORE_ERROR = "object_store_error", "A probe of the object store failed."
     OBJECT_STORE_ANSWERS = "object_store_answers", "The object store answers again."
+    MEMORY_HIGH = "memory_high", "A job holds nearly all of the memory it asked for."
+    MEMORY_EXCEEDED = "memory_exceeded", "A job held more memory than it asked for, and was ended for it."
     SAMPLES_DROPPED = "samples_dropped", "The database was away for so long that the oldest samples had to go."
     SCHEMA_CHANGED = "schema_changed", "Another version has migrated the database under the running daemon."
 

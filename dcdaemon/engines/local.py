@@ -1,21 +1,28 @@
-"""The local engine: every attempt under a shim of its own on this machine, which outlives the daemon."""
+"""The local engine: every attempt under a shim of its own, in a unit of its own where systemd runs the machine."""
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from dcdaemon.core.errors import NotFound, StartFailed
+from dcdaemon.core.errors import NotFound, Refused, StartFailed
 from dcdaemon.core.job import Job
 from dcdaemon.core.log_path import log_path
-from dcdaemon.core.ports import Alive, Ended, Leftover, Outcome, Report, Started, StartOrder, Unlaunched, Vanished
+from dcdaemon.core.ports import Alive, Ended, Held, Leftover, Outcome, Report, Started, StartOrder, Unlaunched, Vanished
+from dcdaemon.core.vitals import Vitals
 from dcdaemon.engines.report_line import report_of
 from dcdaemon.runner import records
+from dcdaemon.runner.gpu_group import gpu_gid
+from dcdaemon.runner.isolation import NONE, SHIM, UNIT, Isolation
 from dcdaemon.runner.launch import Launcher
 from dcdaemon.runner.logs import open_log
 from dcdaemon.runner.processes import job_of_unit, parents
+from dcdaemon.runner.ranks import torchrun_command
 from dcdaemon.runner.records import LaunchSpec
-from dcdaemon.runner.reports import read_reports
+from dcdaemon.runner.reports import read_reports, report_size
+from dcdaemon.runner.spawner import NoSpawner, ShimSpawner, Spawner
+from dcdaemon.runner.units_spawner import UnitSpawner
+from dcdaemon.runner.vitals import rank_vitals
 
 #: A launch that never got as far as the job is tried again, but not for ever.
 MOST_LAUNCHES = 5
@@ -26,11 +33,21 @@ class LocalEngine:
 
     name = "local"
 
-    def __init__(self, state_dir: Path, on_end: Callable[[int, int], None]) -> None:
-        self._launcher = Launcher(state_dir, on_end)
+    def __init__(
+        self,
+        state_dir: Path,
+        on_end: Callable[[int, int], None],
+        log_limit_bytes: int | None = None,
+        isolation: Isolation | None = None,
+        more_devices: Sequence[str] = (),
+    ) -> None:
+        """Keep the attempts in `state_dir`; without an isolation jobs have their shims alone."""
+        self.isolation = isolation or Isolation(SHIM)
+        self._launcher = Launcher(state_dir, on_end, _spawner(self.isolation, more_devices))
+        self._log_limit_bytes = log_limit_bytes
 
     def open(self) -> None:
-        """Start the fork-server and the watcher."""
+        """Be ready to start shims, and watch them."""
         self._launcher.start()
 
     def close(self) -> None:
@@ -47,13 +64,16 @@ class LocalEngine:
             )
         launched = self._launcher.launch(
             LaunchSpec(
-                job_id=job.id, attempt=job.attempt, argv=spec.argv, cwd=spec.cwd, env=order.env, uid=spec.uid,
+                job_id=job.id, attempt=job.attempt, argv=_command(order), cwd=spec.cwd, env=order.env, uid=spec.uid,
                 gid=spec.gid, log_path=log_path(job), limit_s=spec.limit_s, grace_s=spec.grace_s,
+                checkpoint_signal=spec.checkpoint_signal, checkpoint_s=spec.checkpoint_s,
+                log_limit_bytes=self._log_limit_bytes, cpus=spec.cpus, mem_bytes=spec.mem_bytes,
+                gpu_minors=order.gpu_minors, extra_gids=_gpu_groups(order),
             )
         )  # fmt: skip
         return Started(launched.shim_pid, time.time())
 
-    def stop(self, job: Job, signal: str, grace_s: float, cause: str) -> None:
+    def stop(self, job: Job, signal: str | None, grace_s: float, cause: str) -> None:
         """Ask the attempt to end; processes that outlived their shim are killed."""
         if not self._launcher.stop(job.id, job.attempt, signal, grace_s, cause):
             self._launcher.kill_leftovers(job.id, job.attempt)
@@ -70,6 +90,21 @@ class LocalEngine:
         """List the processes that belong to the attempt now."""
         return self._launcher.pids(job.id, job.attempt)
 
+    def held(self, job: Job, worth_bytes: float) -> Held | None:
+        """Return the memory that the attempt holds: by its unit's control group, or by its processes."""
+        return self._launcher.held(job.id, job.attempt, worth_bytes)
+
+    def vitals(self, job: Job) -> Vitals:
+        """Tell how much the attempt has written so far, and what its processes do."""
+        try:
+            log = self.open_log(job, job.attempt)
+        except Refused:
+            log = None  # --log may name /dev/null: what goes there is no sign of life
+        written = _size(log) + report_size(self._launcher.attempt(job.id, job.attempt).path)
+        if log is not None:
+            os.close(log)
+        return Vitals(written, rank_vitals(self.pids(job)))
+
     def owners(self, pids: Iterable[int], jobs: Iterable[Job]) -> dict[int, int]:
         """Map each process below a job's shim, or in its unit, to the job; any other costs a look at whole jobs."""
         jobs = list(jobs)
@@ -79,7 +114,7 @@ class LocalEngine:
         unknown: list[int] = []
         for pid in pids:
             owner = next((job_of_shim[parent] for parent in parents(pid) if parent in job_of_shim), None)
-            unit = job_of_unit(pid) if owner is None else None
+            unit = job_of_unit(pid, self.isolation.cgroup) if owner is None else None
             owner = unit if unit in ids else owner
             if owner is None:
                 unknown.append(pid)
@@ -110,6 +145,26 @@ class LocalEngine:
         return chosen
 
 
+def _spawner(isolation: Isolation, more_devices: Sequence[str]) -> ShimSpawner:
+    if isolation.name == UNIT:
+        return UnitSpawner(isolation, more_devices)
+    return NoSpawner(isolation.reasons) if isolation.name == NONE else Spawner()
+
+
+def _gpu_groups(order: StartOrder) -> tuple[int, ...]:
+    """Return the group that opens the GPUs' nodes, for a job that was given some; none where they are open to all."""
+    gid = gpu_gid() if order.gpu_minors else None
+    return () if gid is None else (gid,)
+
+
+def _command(order: StartOrder) -> tuple[str, ...]:
+    job, spec = order.job, order.job.spec
+    if spec.launcher is None or order.port is None:
+        return spec.argv
+    ranks = spec.ranks or max(1, len(job.gpus))
+    return torchrun_command(spec.argv, ranks, order.port, f"dcd-{job.id}.{job.attempt}")
+
+
 def _open(path: Path, owner_uid: int) -> int | None:
     try:
         return open_log(path, owner_uid)
@@ -130,8 +185,8 @@ def _outcome(outcome: records.Outcome, job: Job) -> Outcome:
             )  # fmt: skip
         case records.Running(record):
             return Alive(record.shim_pid if record else job.pid or 0, record.started_at if record else time.time())
-        case records.Unclaimed():
-            return Unlaunched()
+        case records.Unclaimed(ready):
+            return Unlaunched(ready)
         case records.Leftover(record, pids):
             return Leftover(pids, record.started_at)
         case records.Vanished(record, rebooted):

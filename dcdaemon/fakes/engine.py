@@ -12,6 +12,7 @@ from dcdaemon.core.ports import (
     Alive,
     Clock,
     Ended,
+    Held,
     Leftover,
     Outcome,
     Report,
@@ -20,6 +21,7 @@ from dcdaemon.core.ports import (
     Unlaunched,
     Vanished,
 )
+from dcdaemon.core.vitals import Vitals
 
 _TERM, _KILL = 15, 9
 _STOPS = frozenset({"cancelled", "requeued", "preempted"})
@@ -73,6 +75,10 @@ class FakeEngine:
         self._pids = count(100_001, 2)
         #: Every attempt that was started, in order: a job that runs twice is seen here.
         self.starts: list[Key] = []
+        #: What `vitals` tells of each attempt.
+        self.vitals_of: dict[Key, Vitals] = {}
+        #: What a job holds of memory, by its id; a test writes it.
+        self.memory: dict[int, Held] = {}
 
     def start(self, order: StartOrder) -> Started:
         """Begin the attempt; raise StartFailed where its play says so, Refused when it has begun before."""
@@ -90,7 +96,7 @@ class FakeEngine:
         self._write(key, b"")
         return Started(attempt.pid, now)
 
-    def stop(self, job: Job, signal: str, grace_s: float, cause: str) -> None:
+    def stop(self, job: Job, signal: str | None, grace_s: float, cause: str) -> None:
         """Ask the attempt to end: at once by the signal, after the grace by KILL when it is deaf."""
         attempt = self._attempts.get(_key(job))
         if attempt is None or isinstance(attempt.outcome, (Ended, Vanished)):
@@ -102,7 +108,7 @@ class FakeEngine:
         deaf = attempt.play.deaf and signal != "KILL"
         ends_s = self._clock.monotonic() + (grace_s if deaf else 0.0)
         if attempt.outcome is None and (attempt.ends_s is None or ends_s < attempt.ends_s):
-            number = _KILL if deaf else _SIGNALS[signal]
+            number = _KILL if deaf else _SIGNALS[signal or "TERM"]
             attempt.ends_s, attempt.end = ends_s, _end(cause, signal=number)
             self.tick()
         elif attempt.outcome is None and attempt.end.cause in _STOPS:
@@ -142,10 +148,18 @@ class FakeEngine:
             return ()
         return (attempt.pid + 1,)
 
+    def vitals(self, job: Job) -> Vitals:
+        """Tell what a test has said of the attempt; by itself it is silent and does nothing."""
+        return self.vitals_of.get(_key(job), Vitals(0))
+
     def owners(self, pids: Iterable[int], jobs: Iterable[Job]) -> dict[int, int]:
         """Map each of these processes that belongs to one of these jobs to the job's id."""
         of_jobs = {pid: job.id for job in jobs for pid in self.pids(job)}
         return {pid: of_jobs[pid] for pid in pids if pid in of_jobs}
+
+    def held(self, job: Job, worth_bytes: float) -> Held | None:  # noqa: ARG002  exact, as it costs nothing
+        """Return the memory that a test has the attempt hold; None for one that does not run."""
+        return self.memory.get(job.id, Held(0, fenced=False)) if _key(job) in self._running else None
 
     def reports(self, job: Job, offset: int) -> tuple[list[Report], int]:
         """Return what the attempt reported past line `offset`, and the new offset."""

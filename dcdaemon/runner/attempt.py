@@ -1,10 +1,14 @@
 """The directory of one attempt: what stands in it, and who may run."""
 
+import contextlib
+import errno
 import logging
 import os
+import stat
 from pathlib import Path
 
-from dcdaemon.runner.processes import Identity, boot_id, descendants, leftovers
+from dcdaemon.runner.cgroup import Cgroup
+from dcdaemon.runner.processes import Identity, boot_id, descendants, group_is_empty, leftovers, members
 from dcdaemon.runner.records import (
     VERSION,
     Ended,
@@ -18,6 +22,7 @@ from dcdaemon.runner.records import (
     Vanished,
     read_exit_record,
     read_run_record,
+    read_spec_boot,
     read_stop_grace_s,
     write_private,
 )
@@ -54,6 +59,8 @@ class AttemptDirectory:
             "DCD_JOB_ID": str(spec.job_id),
             "DCD_ATTEMPT": str(spec.attempt),
             "DCD_REPORT_PATH": str(self.report_path),
+            "DCD_DEADLINE_PATH": str(self.path / "deadline"),
+            "DCD_CHECKPOINT_PATH": str(self.path / "checkpoint"),
         }
         return {
             "version": VERSION,
@@ -64,10 +71,16 @@ class AttemptDirectory:
             "env": {**spec.env, **marks},
             "uid": spec.uid,
             "gid": spec.gid,
+            "extra_gids": list(spec.extra_gids),
             "log_path": spec.log_path,
             "limit_s": spec.limit_s,
             "grace_s": spec.grace_s,
             "umask": spec.umask,
+            "checkpoint_signal": spec.checkpoint_signal,
+            "checkpoint_s": spec.checkpoint_s,
+            "log_limit_bytes": spec.log_limit_bytes,
+            "mem_bytes": spec.mem_bytes,
+            "boot_id": boot_id(),
         }
 
     def next_launch(self) -> int:
@@ -89,12 +102,21 @@ class AttemptDirectory:
         claim = self._last_claim()
         return _shim_of(claim) if claim else None
 
-    def request_stop(self, signal_name: str, grace_s: float, cause: str) -> None:
-        """Write down how to end the job; the shim reads it at SIGTERM, and before it starts the job."""
+    def request_stop(self, signal_name: str | None, grace_s: float, cause: str) -> None:
+        """Write down how to end the job; the shim reads it at SIGTERM, and before it starts the job.
+
+        Without a signal the job is asked as it wished: first to save its work, where it takes part in checkpoints.
+        """
         path = self.path / "stop.json"
         earlier_s = read_stop_grace_s(path)  # the shim may not have read it yet, and no stop may lengthen another
         grace_s = grace_s if earlier_s is None else min(grace_s, earlier_s)
-        stop = {"version": VERSION, "signal": signal_name, "grace_s": grace_s, "cause": cause}
+        stop = {
+            "version": VERSION,
+            "signal": signal_name or "TERM",
+            "grace_s": grace_s,
+            "cause": cause,
+            "ask": signal_name is None,
+        }
         write_private(path, stop)
 
     def exit_record(self) -> ExitRecord | None:
@@ -106,29 +128,33 @@ class AttemptDirectory:
         return read_run_record(self.path / "state.json")
 
     def outcome(self) -> Outcome:
-        """Tell what became of the attempt; reads only."""
-        ended = self.exit_record()
-        if ended is not None:
-            return Ended(ended)
-        claim = self._last_claim()
+        """Tell what became of the attempt; reads only. An end counts once shim and processes are gone."""
+        ended, claim = self.exit_record(), self._last_claim()
         if claim is None or claim == VOID:
-            return Unclaimed()
+            return self._unclaimed() if ended is None else Ended(ended)
         shim = _shim_of(claim)
         if shim is None:
-            return Vanished(self.run_record(), rebooted=True)
+            return Vanished(self.run_record(), rebooted=True) if ended is None else Ended(ended)
         if shim.alive():
             return Running(self.run_record())
         return self._after_the_shim()
 
     def _after_the_shim(self) -> Outcome:
-        ended = self.exit_record()  # once more: it may have been the shim's last act since we looked
-        if ended is not None:
-            return Ended(ended)
-        run = self.run_record()
+        ended, run = self.exit_record(), self.run_record()  # only now: both may have been the shim's last acts
+        if run is None and ended is None and not (self.path / "spec.json").exists():
+            return Vanished(None, rebooted=False)  # the specification goes last before the job is let run
         if run is None:
-            return Unclaimed()  # it died before it recorded the job, and so before it let the job run
+            # Without an end it died before it recorded the job, and so before it let the job run.
+            return self._unclaimed() if ended is None else Ended(ended)
+        if ended is not None and _surely_empty(run):
+            return Ended(ended)
         living = leftovers(run, self.report_path)
-        return Leftover(run, tuple(process.pid for process in living)) if living else Vanished(run, rebooted=False)
+        if living:
+            return Leftover(run, tuple(process.pid for process in living))
+        return Vanished(run, rebooted=False) if ended is None else Ended(ended)
+
+    def _unclaimed(self) -> Unclaimed:
+        return Unclaimed(ready=read_spec_boot(self.path / "spec.json") == boot_id())
 
     def leftovers(self) -> tuple[Identity, ...]:
         """Return the job's processes that live on without their shim; none while the shim lives."""
@@ -138,11 +164,17 @@ class AttemptDirectory:
         return leftovers(run, self.report_path)
 
     def processes(self) -> tuple[Identity, ...]:
-        """Return the processes that belong to the job now: those below its shim, or those it left."""
+        """Return the processes that belong to the job now: those in its unit or below its shim, or those it left."""
         shim = self.shim()
-        if shim is not None and shim.alive():
-            return descendants(shim)
-        return self.leftovers()
+        if shim is None or not shim.alive():
+            return self.leftovers()
+        group = self.cgroup()
+        return descendants(shim) if group is None else tuple(one for one in members(group) if one != shim)
+
+    def cgroup(self) -> Cgroup | None:
+        """Return the control group of the job's unit; None where it has none."""
+        run = self.run_record()
+        return None if run is None else run.cgroup
 
     def _last_claim(self) -> str | None:
         launch = self._last_launch()
@@ -156,12 +188,28 @@ class AttemptDirectory:
         return max((int(name[6:]) for name in names if name.startswith("claim.") and name[6:].isdecimal()), default=0)
 
 
+def _surely_empty(run: RunRecord) -> bool:
+    """Tell cheaply that no process of a job is left whose end is on record; False where one has to look closely.
+
+    A record of a shim of another user than the job's cannot be the job's own work, and its shim had seen the last
+    process go.
+    """
+    return group_is_empty(run) and (run.cgroup is not None or run.uid != os.geteuid())
+
+
 def _make_passable(path: Path) -> None:
-    try:
+    """Make a directory of the daemon's own; raises OSError where a link, or somebody else's, stands in its place."""
+    with contextlib.suppress(FileExistsError):
         path.mkdir(mode=0o711)
-    except FileExistsError:
-        return
-    path.chmod(0o711)  # whatever the daemon's umask took away
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
+        if status.st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, "the directory belongs to somebody else", str(path))
+        if stat.S_IMODE(status.st_mode) != 0o711:
+            os.fchmod(descriptor, 0o711)  # whatever the daemon's umask took away, or somebody gave
+    finally:
+        os.close(descriptor)
 
 
 def _shim_of(claim: str) -> Identity | None:

@@ -8,10 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dcdaemon.core.errors import Refused, StartFailed
+from dcdaemon.core.ports import Held
+from dcdaemon.runner import cgroup
 from dcdaemon.runner.attempt import AttemptDirectory
+from dcdaemon.runner.memory import held_bytes
 from dcdaemon.runner.processes import Identity
 from dcdaemon.runner.records import LaunchSpec, Leftover, Outcome, Running, Unclaimed
-from dcdaemon.runner.spawner import FateUnknownError, Launched, Spawner
+from dcdaemon.runner.spawner import FateUnknownError, Launched, ShimSpawner, Spawner
 from dcdaemon.runner.watcher import Watcher
 
 STATE_WITHIN_S = 2.0
@@ -27,16 +30,18 @@ class Launcher:
     ended; `adopt` then tells what became of the attempt, and goes on watching what may still live.
     """
 
-    def __init__(self, state_dir: Path, on_exit: Callable[[int, int], None]) -> None:
-        """Prepare; nothing runs before `start`."""
+    def __init__(
+        self, state_dir: Path, on_exit: Callable[[int, int], None], spawner: ShimSpawner | None = None
+    ) -> None:
+        """Prepare; nothing runs before `start`. Shims come from a fork-server unless somebody else starts them."""
         self._state_dir = state_dir.absolute()
-        self._spawner = Spawner()
+        self._spawner: ShimSpawner = spawner or Spawner()
         self._watcher = Watcher(on_exit)
         self._launching = threading.Lock()
         self._stopping = threading.Lock()
 
     def start(self) -> None:
-        """Start the fork-server and the watcher; raises StartFailed."""
+        """Start the spawner and the watcher; raises StartFailed."""
         self._spawner.start()
         self._watcher.start()
 
@@ -67,28 +72,29 @@ class Launcher:
                 )
             _check(spec)
             _prepare(attempt, spec)
-            launched = self._fork(attempt)
+            launched = self._spawn(attempt, spec)
             self._watcher.watch(key, _identity(launched))
         return launched
 
-    def _fork(self, attempt: AttemptDirectory) -> Launched:
+    def _spawn(self, attempt: AttemptDirectory, spec: LaunchSpec) -> Launched:
         for _ in range(2):
             launch = attempt.next_launch()
             try:
-                return self._spawner.fork(attempt.path, launch)
+                return self._spawner.spawn(attempt.path, launch, spec)
             except FateUnknownError as error:
-                log.warning(
-                    "launch of job %d repeated: %s",
-                    attempt.job_id,
-                    error,
-                    extra={"action": "launch_repeated"},
-                )
+                trouble = error
             shim = None if attempt.void(launch) else attempt.shim()
             if shim is not None:
                 return Launched(shim.pid, shim.start_ticks)
+            log.warning(
+                "launch of job %d repeated: %s",
+                attempt.job_id,
+                trouble,
+                extra={"action": "launch_repeated"},
+            )
         raise StartFailed(
-            f"cannot start job {attempt.job_id}: the fork-server ended twice while it was asked",
-            "look for a killed or crashing python in the kernel log: journalctl -k",
+            f"cannot start job {attempt.job_id}: it was tried twice: {trouble}",
+            "look for a killed or crashing process in the journal: journalctl -b -p warning",
         )
 
     def outcome(self, job_id: int, attempt: int) -> Outcome:
@@ -116,9 +122,10 @@ class Launcher:
             self._watcher.watch((job_id, attempt), next(iter(directory.leftovers()), None))
         return outcome
 
-    def stop(self, job_id: int, attempt: int, signal_name: str, grace_s: float, cause: str) -> bool:
-        """Ask the shim to end the job: the named signal ("TERM") now, SIGKILL to all of it after `grace_s`.
+    def stop(self, job_id: int, attempt: int, signal_name: str | None, grace_s: float, cause: str) -> bool:
+        """Ask the shim to end the job: the named signal ("INT") now, SIGKILL to all of it after `grace_s`.
 
+        None for the ordinary way: a job that takes part in checkpoints may save its work, any other gets SIGTERM.
         A later call may shorten the grace. False when no shim is left to obey (see `kill_leftovers`).
         """
         directory = self.attempt(job_id, attempt)
@@ -141,6 +148,17 @@ class Launcher:
     def pids(self, job_id: int, attempt: int) -> tuple[int, ...]:
         """Return the pids that belong to an attempt now, daemonised ones included, shim or no shim."""
         return tuple(process.pid for process in self.attempt(job_id, attempt).processes())
+
+    def held(self, job_id: int, attempt: int, worth_bytes: float) -> Held | None:
+        """Return the memory that an attempt holds, exactly from `worth_bytes` on; None when that cannot be told."""
+        directory = self.attempt(job_id, attempt)
+        group = directory.cgroup()
+        place = None if group is None else group.directory()
+        if group is not None:
+            found = None if place is None else cgroup.held_bytes(place)
+        else:
+            found = held_bytes((process.pid for process in directory.processes()), worth_bytes)
+        return None if found is None else Held(found, fenced=group is not None)
 
     def leftover_pids(self, job_id: int, attempt: int) -> tuple[int, ...]:
         """Return the pids of a job's processes that live on without their shim."""

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from dcdaemon.runner import cgroup
 from dcdaemon.runner.records import RunRecord
 
 PROC = Path("/proc")
-#: A job's unit, directly in a slice of the system's: one that a user starts is below that user's own service.
+#: A job's unit, directly in a slice of its manager's: one that a user starts is below that user's own service.
 _JOB_UNIT = re.compile(rb"/(?:[^/]+\.slice/)*dcd-job-(\d+)\.(?:scope|service)(?:/.*)?")
 
 
@@ -58,6 +59,18 @@ def boot_id() -> str:
     return (PROC / "sys/kernel/random/boot_id").read_text("ascii").strip()
 
 
+def identify(pid: int) -> Identity | None:
+    """Return the living process that has this pid now; None when there is none."""
+    stat = _read_stat(pid)
+    return None if stat is None or stat.ended else Identity(pid, stat.start_ticks)
+
+
+def parent_of(pid: int) -> int | None:
+    """Return the pid of a process's parent; None when it is gone."""
+    stat = _read_stat(pid)
+    return None if stat is None else stat.parent
+
+
 def descendants(ancestor: Identity) -> tuple[Identity, ...]:
     """Return every process below this one, at whatever depth."""
     children: dict[int, list[Identity]] = {}
@@ -69,11 +82,20 @@ def descendants(ancestor: Identity) -> tuple[Identity, ...]:
     return tuple(found)
 
 
+def members(group: cgroup.Cgroup) -> tuple[Identity, ...]:
+    """Return the processes in a job's control group; none when it is gone."""
+    directory = group.directory()
+    pids = () if directory is None else cgroup.pids_in(directory)
+    return tuple(found for pid in pids if (found := identify(pid)) is not None)
+
+
 def leftovers(run: RunRecord, report_path: Path) -> tuple[Identity, ...]:
-    """Return the processes of a job whose shim is gone: those of its session, and those with its environment.
+    """Return the processes of a job whose shim is gone: those of its unit, or of its session and with its environment.
 
     The environment counts only in processes of the job's own user: nobody can plant a leftover for another.
     """
+    if run.cgroup is not None:
+        return members(run.cgroup)
     main = _read_stat(run.pid)
     session_is_ours = main is None or main.start_ticks == run.pid_start_ticks  # else the number was given out again
     marker = b"DCD_REPORT_PATH=" + os.fsencode(report_path)
@@ -121,13 +143,30 @@ def _all() -> Iterator[tuple[int, _Stat]]:
             yield int(name), stat
 
 
-def job_of_unit(pid: int) -> int | None:
-    """Return the job whose systemd unit a process is in, by its control group (cgroups(7)); None when in none."""
+def group_is_empty(run: RunRecord) -> bool:
+    """Tell whether nothing of a job can be left: cheaply, by its unit, or by the group its session began with."""
+    if run.cgroup is not None:
+        return not members(run.cgroup)
+    try:
+        os.killpg(run.pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def job_of_unit(pid: int, manager: str = "") -> int | None:
+    """Return the job whose systemd unit a process is in, by its control group (cgroups(7)); None when in none.
+
+    `manager` is the control group of the service manager that starts the units; a user's own is not the system's.
+    """
     try:
         lines = (PROC / str(pid) / "cgroup").read_bytes().splitlines()
     except OSError:
         return None
-    groups = (line.split(b":", 2)[-1] for line in lines)
+    below = os.fsencode(manager)
+    groups = (path.removeprefix(below) for line in lines if (path := line.split(b":", 2)[-1]).startswith(below))
     match = next(filter(None, map(_JOB_UNIT.fullmatch, groups)), None)
     return None if match is None else int(match[1])
 

@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dcdaemon.core.errors import Refused
+from dcdaemon.runner.cgroup import Cgroup
+
+#: Of all records in an attempt's directory. New keys do not raise it; what an older release would misread does.
 VERSION = 1
 RECORD_MAX_BYTES = 64 * 1024
 
@@ -18,9 +22,16 @@ Value = TypeVar("Value")
 log = logging.getLogger(__name__)
 
 
+class _NewerError(Exception):
+    """A record of a version that this release does not know."""
+
+
 @dataclass(frozen=True, slots=True)
 class LaunchSpec:
-    """Everything needed to run one attempt; `env` is the job's whole environment and is never shown."""
+    """Everything needed to run one attempt; `env` is the job's whole environment and is never shown.
+
+    It is asked to save its work by `checkpoint_signal`, and `checkpoint_s` before its limit, where it wished for that.
+    """
 
     job_id: int
     attempt: int
@@ -33,11 +44,22 @@ class LaunchSpec:
     limit_s: float | None = None
     grace_s: float = 30.0
     umask: int = 0o022
+    checkpoint_signal: str | None = None
+    checkpoint_s: float | None = None
+    log_limit_bytes: int | None = None
+    cpus: int = 1
+    mem_bytes: int = 0
+    gpu_minors: tuple[int | None, ...] = ()
+    gang: bool = False
+    extra_gids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """Who runs an attempt, written by the shim before the job's first instruction; times in epoch seconds."""
+    """Who runs an attempt, written by the shim before the job's first instruction; times in epoch seconds.
+
+    `cgroup` is that of the job's unit, None where it has none.
+    """
 
     job_id: int
     attempt: int
@@ -49,6 +71,7 @@ class RunRecord:
     uid: int
     boot_id: str
     started_at: float
+    cgroup: Cgroup | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +113,12 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Unclaimed:
-    """No process of this attempt has run: a launch now is its first."""
+    """No process of this attempt has run: a launch now is its first.
+
+    `ready` when that is proven: its specification, which goes before a job is let run, stands there since this boot.
+    """
+
+    ready: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +141,18 @@ Outcome = Ended | Running | Unclaimed | Leftover | Vanished
 
 
 def read_run_record(path: Path) -> RunRecord | None:
-    """Read `state.json`; None when it is absent, broken or not the daemon's own."""
+    """Read `state.json`; None when it is absent, broken or not the daemon's own; raises Refused when it is newer."""
     return _read(path, _parse_run)
 
 
 def read_exit_record(path: Path) -> ExitRecord | None:
-    """Read `exit.json`; None when it is absent, broken or not the daemon's own."""
+    """Read `exit.json`; None when it is absent, broken or not the daemon's own; raises Refused when it is newer."""
     return _read(path, _parse_exit)
+
+
+def read_spec_boot(path: Path) -> str | None:
+    """Read in which boot `spec.json` was written; None when there is none."""
+    return _read(path, lambda document: _maybe(_text, document.get("boot_id")))
 
 
 def read_stop_grace_s(path: Path) -> float | None:
@@ -141,6 +174,11 @@ def _read(path: Path, parse: Callable[[dict[str, Any]], Record]) -> Record | Non
         return parse(_load(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except _NewerError as error:
+        raise Refused(
+            f"{path} was written by a newer release of dcdaemon: {error}",
+            "run that release again until this job has ended; nothing was changed",
+        ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         log.warning("record unreadable: %s: %r", path, error, extra={"action": "record_unreadable"})
         return None
@@ -156,9 +194,12 @@ def _load(path: Path) -> dict[str, Any]:
     if len(blob) > RECORD_MAX_BYTES:
         raise ValueError(f"longer than {RECORD_MAX_BYTES} bytes")
     document = json.loads(blob)
-    if not isinstance(document, dict) or document.get("version") != VERSION:
-        raise ValueError(f"not an object of version {VERSION}")
-    return document
+    version = document.get("version") if isinstance(document, dict) else None
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise ValueError("not an object with a version")
+    if version > VERSION:
+        raise _NewerError(f"it has version {version}, and this release reads up to {VERSION}")
+    return document  # type: ignore[no-any-return]
 
 
 def _parse_run(document: dict[str, Any]) -> RunRecord:
@@ -175,7 +216,10 @@ def _parse_run(document: dict[str, Any]) -> RunRecord:
             "uid",
         )
     }
-    return RunRecord(**whole, boot_id=_text(document["boot_id"]), started_at=_seconds(document["started_at"]))
+    return RunRecord(
+        **whole, boot_id=_text(document["boot_id"]), started_at=_seconds(document["started_at"]),
+        cgroup=_maybe(_cgroup, document.get("cgroup")),
+    )  # fmt: skip
 
 
 def _parse_exit(document: dict[str, Any]) -> ExitRecord:
@@ -195,6 +239,15 @@ def _parse_exit(document: dict[str, Any]) -> ExitRecord:
         system_cpu_s=_seconds(usage["system_cpu_s"]),
         max_rss_bytes=_whole(usage["max_rss_bytes"]),
     )
+
+
+def _cgroup(value: object) -> Cgroup:
+    if not isinstance(value, dict):
+        raise ValueError(f"{value!r} is not a control group")  # noqa: TRY004  as in _text
+    path = _text(value["path"])
+    if not path.startswith("/") or ".." in path.split("/"):
+        raise ValueError(f"{path!r} is not the path of a control group")
+    return Cgroup(path, _whole(value["inode"]))
 
 
 def _maybe(parse: Callable[[object], Value], value: object) -> Value | None:

@@ -31,6 +31,15 @@ def read_reports(directory: Path, offset: int) -> tuple[list[dict[str, Any]], in
     return reports, offset + complete
 
 
+def report_size(directory: Path) -> int:
+    """Return how many bytes a job has reported so far."""
+    try:
+        status = (directory / "report.jsonl").lstat()
+    except OSError:
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
+
+
 def _read(path: Path, offset: int) -> bytes:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

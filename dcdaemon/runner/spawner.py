@@ -5,10 +5,13 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from dcdaemon.core.errors import StartFailed
+from dcdaemon.runner.records import LaunchSpec
 
 FORK_SERVER = Path(__file__).with_name("forkserver.py")
 ANSWER_WITHIN_S = 10.0
@@ -16,7 +19,7 @@ ANSWER_MAX_BYTES = 65536
 
 
 class FateUnknownError(Exception):
-    """The fork-server went away with a request in its hands: a shim may have been forked, or not."""
+    """Who was asked went away with the request in its hands: a shim may have been started, or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,51 @@ class Launched:
 
     shim_pid: int
     shim_start_ticks: int | None
+
+
+class NoSpawner:
+    """Stands where this daemon may start nothing: every launch is refused with the reasons."""
+
+    pid: int | None = None
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        """Keep what stands in the way."""
+        self._reasons = tuple(reasons)
+
+    def start(self) -> None:
+        """Do nothing: jobs of an earlier daemon are still watched."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def spawn(self, directory: Path, launch: int, spec: LaunchSpec) -> Launched:  # noqa: ARG002  refused unseen
+        """Raise StartFailed."""
+        raise StartFailed(
+            f"cannot start job {spec.job_id}: this daemon's unit is sandboxed, its jobs would be, too, "
+            f"and units of their own are not possible: {'; '.join(self._reasons)}",
+            "dcd doctor tells what is missing; docs/isolation.md tells what may be left out of the daemon's unit",
+        )
+
+
+class ShimSpawner(Protocol):
+    """Starts shims: the fork-server, or systemd."""
+
+    @property
+    def pid(self) -> int | None:
+        """The pid of the process that serves, None when there is none."""
+        ...
+
+    def start(self) -> None:
+        """Be ready; raises StartFailed."""
+        ...
+
+    def spawn(self, directory: Path, launch: int, spec: LaunchSpec) -> Launched:
+        """Start a shim; raises StartFailed when none was, FateUnknownError when one may have been."""
+        ...
+
+    def close(self) -> None:
+        """Let go; shims live on."""
+        ...
 
 
 class Spawner:
@@ -61,6 +109,10 @@ class Spawner:
                 "reinstall dcdaemon, or free memory and processes on this machine",
             ) from error
         self._link = ours
+
+    def spawn(self, directory: Path, launch: int, spec: LaunchSpec) -> Launched:  # noqa: ARG002  units need it
+        """Have a shim forked, as `fork` does."""
+        return self.fork(directory, launch)
 
     def fork(self, directory: Path, launch: int) -> Launched:
         """Have a shim forked; raises StartFailed when none was, FateUnknownError when one may have been."""

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from dcdaemon.job import checkpoint_saved, report
+from dcdaemon.job import checkpoint_saved, report, should_checkpoint
 from dcdaemon.workloads import checkpoint
 from dcdaemon.workloads.checkpoint import CheckpointError, Progress, Stateful
 from dcdaemon.workloads.options import Options
@@ -25,7 +25,7 @@ EXIT_TERMINATED = 128 + signal.SIGTERM
 
 
 class StopRequest:
-    """A wish to stop, made at any time and honoured between two batches."""
+    """A wish to stop, made at any time by SIGTERM or by the job's deadline, and honoured between two batches."""
 
     def __init__(self) -> None:
         """Start with no wish."""
@@ -41,7 +41,7 @@ class StopRequest:
 
     def check(self) -> None:
         """Raise Stopped if the wish was made."""
-        if self.made:
+        if self.made or should_checkpoint():
             raise Stopped
 
 
@@ -142,7 +142,7 @@ def run(task: Task, options: Options, stop: StopRequest) -> NoReturn:
     except Stopped:
         saved = options.checkpoint is not None and options.checkpoint.exists()
         where = f"resume with --checkpoint {options.checkpoint}" if saved else "no epoch was saved"
-        print(f"stopped by SIGTERM; {where}", file=sys.stderr)
+        print(f"{'stopped by SIGTERM' if stop.made else 'asked to stop'}; {where}", file=sys.stderr)
         sys.exit(EXIT_TERMINATED)
     except CheckpointError as error:
         print(f"error: {error}\nhint: {error.hint}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What every engine keeps to: the fake one in virtual time, the local one with real processes."""
+"""What every engine keeps to: the fake one in virtual time, the local one with real processes, and in units."""
 
 import os
 import queue
@@ -19,6 +19,7 @@ from dcdaemon.core.ports import Vanished as Gone
 from dcdaemon.engines.local import LocalEngine
 from dcdaemon.fakes.clock import FakeClock
 from dcdaemon.fakes.engine import FakeEngine, Play
+from dcdaemon.runner.isolation import isolation_here
 
 DEADLINE_S = 10.0
 ENDLESS, QUICK, FAILS, KILLED, DEAF, TALKS, LOOKS = (
@@ -51,6 +52,8 @@ class Bench(ABC):
     """One engine under test, and how to make time pass for it."""
 
     engine: Engine
+    #: Whether what a job left of itself lives on when its shim is killed.
+    orphans_live = True
 
     def __init__(self) -> None:
         self.ends: queue.Queue[tuple[int, int]] = queue.Queue()
@@ -173,9 +176,24 @@ class LocalBench(Bench):
         self.engine.close()
 
 
-@pytest.fixture(params=["fake", "local"])
+class UnitBench(LocalBench):
+    """The local engine with each job in a unit of its own."""
+
+    orphans_live = False
+
+    def _open(self) -> None:
+        self.engine = LocalEngine(self._state_dir, self.on_end, isolation=isolation_here())
+        self.engine.open()
+
+
+BENCHES = {"fake": FakeBench, "local": LocalBench, "unit": UnitBench}
+
+
+@pytest.fixture(params=list(BENCHES))
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
-    made = FakeBench(tmp_path) if request.param == "fake" else LocalBench(tmp_path)
+    if request.param == "unit" and (reasons := isolation_here().reasons):
+        pytest.skip(f"no units here: {'; '.join(reasons)}")
+    made = BENCHES[request.param](tmp_path)
     yield made
     made.close()
 
@@ -226,6 +244,14 @@ def test_a_stop_ends_the_attempt_with_the_signal_and_the_cause_given(bench):
     end = bench.end_of(job)
     assert isinstance(end, Ended)
     assert (end.cause, end.signal) == ("requeued", int(signal.SIGINT))
+
+
+def test_an_ordinary_stop_of_a_plain_job_is_a_term(bench):
+    job = bench.run(ENDLESS)
+    bench.engine.stop(job, None, DEADLINE_S, "preempted")
+    end = bench.end_of(job)
+    assert isinstance(end, Ended)
+    assert (end.cause, end.signal) == ("preempted", int(signal.SIGTERM))
 
 
 def test_who_is_deaf_to_the_signal_is_killed_after_the_grace(bench):
@@ -287,6 +313,8 @@ def test_what_an_earlier_daemon_started_goes_on_and_is_adopted(bench):
 
 
 def test_an_attempt_without_its_shim_lives_on_and_its_end_is_unknown(bench):
+    if not bench.orphans_live:
+        pytest.skip("a unit ends with its shim: see test_engine_units.py")
     job = bench.run(ENDLESS)
     [pid] = bench.engine.pids(job)
     bench.kill_shim(job)
@@ -306,6 +334,15 @@ def test_processes_are_told_apart_by_the_job_they_belong_to(bench):
     assert first != second
     assert bench.engine.owners([first, second, 1], [one, two]) == {first: 1, second: 2}
     assert bench.engine.owners([first, second], [two]) == {second: 2}
+
+
+def test_an_attempt_holds_memory_while_it_runs(bench):
+    job = bench.run(ENDLESS)
+    held = bench.engine.held(job, 0.0)
+    assert held is not None
+    assert held.fenced == (not bench.orphans_live)
+    bench.engine.stop(job, "KILL", 0.0, "cancelled")
+    bench.until(lambda: bench.engine.held(job, 0.0) is None)
 
 
 def test_reports_are_read_on_from_where_the_last_look_ended(bench):

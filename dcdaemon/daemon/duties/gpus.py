@@ -3,15 +3,18 @@
 Nothing here waits for the database; the storing duty books what was metered.
 """
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Sequence
 
 from dcdaemon.anomalies.picture import Allocation, SharedBy
 from dcdaemon.anomalies.utilisation import UtilHistory
+from dcdaemon.control.containers import attribute_containers, disowned
 from dcdaemon.control.desk import Desk
 from dcdaemon.control.drain import refresh_slots
-from dcdaemon.control.gpu_state import attribute_processes
+from dcdaemon.control.gpu_state import attribute_processes, mark_strays
+from dcdaemon.core.errors import StoreUnavailable
 from dcdaemon.core.gpu import GpuInfo
 from dcdaemon.core.job import ENDED, Job
 from dcdaemon.core.ports import GpuSource
@@ -20,6 +23,7 @@ from dcdaemon.energy.attribute import Holding
 from dcdaemon.energy.combine import combine
 from dcdaemon.energy.ledger import Booking, Ledger
 from dcdaemon.energy.usage import merge
+from dcdaemon.telemetry.containers import Containers
 from dcdaemon.telemetry.processes import start_ticks
 
 #: How far back ended jobs are remembered, so that the interval in which they ended is split truly.
@@ -47,11 +51,14 @@ class GpuDuty:
         self._settle = threading.Event()
         self._may_book = threading.Event()
         self._booking = threading.Lock()
+        self._showing = threading.Lock()
+        self._containers = Containers()
 
     def noted(self, job: Job) -> None:
         """Have the use of a job that ended booked with the next reading, from any thread."""
         if job.state in ENDED and job.gpus:
             self._settle.set()
+            self._disown()
 
     def tick(self) -> None:
         """Read once."""
@@ -130,12 +137,29 @@ class GpuDuty:
             owners = desk.engine.owners(pids, desk.book.active())
             gone = {pid for pid in pids - owners.keys() if start_ticks(pid) is None}
             reading = attribute_processes(reading, owners, gone)
+            containers = self._containers.of(pids - owners.keys() - gone)
+            active = desk.book.active()
+            reading = attribute_containers(reading, containers, active, desk.clock.now())
+            reading = mark_strays(reading, active)
         if reading.gpus != desk.gpus:
             self._unsaved = desk.gpus = reading.gpus
-        desk.board.gpus = reading
+        with self._showing:
+            self._show(reading)
         desk.board.newest.take((*reading.samples, *reading.migs), desk.clock.monotonic())
-        refresh_slots(desk)
         return reading
+
+    def _show(self, reading: GpuReading) -> None:
+        """Tell the scheduler and the API what holds the GPUs."""
+        desk = self._desk
+        desk.board.gpus = disowned(reading, {job.id for job in desk.book.active()})
+        refresh_slots(desk)
+
+    def _disown(self) -> None:
+        """Before the GPUs of a job that ended are given away: a container that outlives it goes on holding memory."""
+        processes = (process for sample in self._desk.board.gpus.samples for process in sample.processes or ())
+        if any(process.container is not None for process in processes):
+            with self._showing, contextlib.suppress(StoreUnavailable):  # the next reading tells it again
+                self._show(self._desk.board.gpus)
 
     def _holdings(self) -> list[Holding]:
         """Return who used each GPU since its energy was split last: long ago for one that was lost meanwhile."""

@@ -3,10 +3,11 @@
 import os
 from collections import deque
 
-from dcdaemon.anomalies.picture import EndedJob, NodePicture, Thresholds
+from dcdaemon.anomalies.picture import EndedJob, HungJob, NodePicture, Thresholds
 from dcdaemon.anomalies.watch import Key, watch_from
 from dcdaemon.anomalies.work import CRASHED, crash_subject
 from dcdaemon.control.desk import Desk
+from dcdaemon.control.hangs import Hang, HangWatch
 from dcdaemon.core.errors import Refused
 from dcdaemon.core.job import ENDED, Job
 from dcdaemon.core.ports import JobQuery
@@ -25,13 +26,15 @@ class WatchDuty:
     name = "watch"
 
     def __init__(
-        self, desk: Desk, gpus: GpuDuty, thresholds: Thresholds, every_s: float, *, expected_driver: bool
-    ) -> None:
+        self, desk: Desk, gpus: GpuDuty, thresholds: Thresholds, every_s: float, *, expected_driver: bool,
+        hung_after_s: float | None = None,
+    ) -> None:  # fmt: skip
         self.every_s = every_s
         self.thresholds = thresholds
         self._desk = desk
         self._gpus = gpus
         self._expected_driver = expected_driver
+        self._hangs = HangWatch(desk, hung_after_s)
         self._ended: deque[Job] = deque(self._unseen_crashes())
         # A database may serve several nodes; what is open on another one is not ours to clear.
         open_now = [a for a in desk.store.anomalies(open_only=True) if a.node == desk.node]
@@ -83,7 +86,8 @@ class WatchDuty:
             allocations=self._gpus.allocations(), shares=self._gpus.shares(), util_windows=self._gpus.history.windows(),
             foreign_ok=self._desk.board.foreign_ok,
             filesystems=tuple(sample for sample in fresh if isinstance(sample, FilesystemSample)),
-            ended=tuple(EndedJob(job, self._tail(job)) for job in ended), thresholds=self.thresholds,
+            ended=tuple(EndedJob(job, self._tail(job)) for job in ended),
+            hung=tuple(_hung(hang) for hang in self._hangs.look()), thresholds=self.thresholds,
         )  # fmt: skip
 
     def _tail(self, job: Job) -> tuple[str, ...]:
@@ -102,3 +106,8 @@ class WatchDuty:
         finally:
             os.close(descriptor)
         return tuple(text.splitlines()[-_TAIL_LINES:])
+
+
+def _hung(hang: Hang) -> HungJob:
+    job = hang.job
+    return HungJob(job.id, job.attempt, job.spec.user, job.spec.name, hang.silent_s, hang.ranks)

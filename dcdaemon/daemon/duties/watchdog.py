@@ -1,11 +1,16 @@
-"""Every few seconds: tell the board and systemd how the daemon is doing; silence when a duty is late."""
+"""Every few seconds: tell the board and systemd how the daemon is doing; no sign of life when a duty is late."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 
 from dcdaemon.control.desk import Desk
+from dcdaemon.core.view import GpuBlock
 from dcdaemon.daemon.conductor import Conductor
 from dcdaemon.daemon.lifecycle import notify
 from dcdaemon.daemon.ticker import Ticker
+
+#: How `systemctl status` names the GPUs that take no job.
+_WORDS = {GpuBlock.DRAINED: "drained", GpuBlock.FOREIGN: "used by others", GpuBlock.HEALTH: "not well"}
 
 
 class WatchdogDuty:
@@ -21,17 +26,34 @@ class WatchdogDuty:
         self._ticker = ticker
         self._conductor = conductor
         self._api_alive = api_alive
+        self._told = ""
 
     def tick(self) -> None:
         """Publish the duties' reports; notify systemd."""
         self._desk.board.duties = self._ticker.reports()
-        well = self._api_alive() and not self._conductor.stuck()
-        if well and not any(duty.late for duty in self._desk.board.duties):
-            notify("WATCHDOG=1", f"STATUS={self._status()}")
+        trouble = ", ".join(self._trouble())
+        alive = () if trouble else ("WATCHDOG=1",)
+        status = f"STATUS={trouble or self._status()}"
+        # A daemon that is about to be restarted says why; what it has said already it need not repeat.
+        if alive or status != self._told:
+            notify(*alive, status)
+        self._told = status
+
+    def _trouble(self) -> Iterator[str]:
+        """Yield what keeps the daemon from being alive in the eyes of systemd."""
+        late = [duty.name for duty in self._desk.board.duties if duty.late]
+        if late:
+            yield f"late: {', '.join(late)}"
+        if self._conductor.stuck():
+            yield "the scheduler hangs in a cycle"
+        if not self._api_alive():
+            yield "the API's thread has ended"
 
     def _status(self) -> str:
         waiting, held, active = self._desk.book.counts()
         gpus = self._desk.book.node.gpus
-        blocked = sum(slot.blocked is not None for slot in gpus)
-        trouble = f", {self._conductor.trouble}" if self._conductor.trouble else ""
-        return f"{active} running, {waiting} waiting ({held} held), {len(gpus)} GPUs, {blocked} not usable{trouble}"
+        blocked = Counter(slot.blocked for slot in gpus if slot.blocked is not None)
+        parts = [f"{active} running", f"{waiting} waiting" + (f" ({held} held)" if held else "")]
+        parts += [f"{len(gpus)} {'GPU' if len(gpus) == 1 else 'GPUs'}"]
+        parts += [f"{number} {_WORDS.get(block, block.value)}" for block, number in sorted(blocked.items())]
+        return ", ".join([*parts, *([self._conductor.trouble] if self._conductor.trouble else [])])

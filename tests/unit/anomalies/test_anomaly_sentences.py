@@ -7,6 +7,7 @@ import pytest
 from dcdaemon.anomalies.picture import Allocation, EndedJob, NodePicture, UtilWindow
 from dcdaemon.anomalies.watch import Watch
 from dcdaemon.core.anomaly import Severity
+from dcdaemon.core.container import Container
 from dcdaemon.core.gpu import GpuInfo, GpuProcess
 from dcdaemon.core.job import Job, JobSpec, JobState
 from dcdaemon.core.samples import FilesystemSample, GpuSample
@@ -144,6 +145,31 @@ def test_a_foreign_process_nothing_is_known_of():
     assert the_finding(with_process(unknown)).message == (
         "gpu 3 is used by a process outside the queue: pid 9931 (unknown program) of an unknown user, unknown memory"
     )
+
+
+def test_a_foreign_container_is_named_with_what_ends_it_at_once():
+    container = Container("docker", "3f2a1b9c0d12" + "0" * 52, image="pytorch:24.05", names_job=42)
+    finding = the_finding(with_process(process(user="root", age_s=1.0, container=container)))
+    assert finding.message == (
+        "gpu 3 is used for 1s by a process outside the queue: pid 9931 (python3) of root, 642 MiB, in container "
+        "docker 3f2a1b9c0d12 (pytorch:24.05), which names job 42 in its environment; docker stop 3f2a1b9c0d12 ends it"
+    )
+    assert (finding.evidence["container"], finding.evidence["names_job"]) == ("docker 3f2a1b9c0d12 (pytorch:24.05)", 42)
+    orphan = replace(container, runtime="kubernetes", image=None, names_job=None)
+    message = the_finding(with_process(process(container=orphan))).message
+    assert message.endswith("642 MiB, in container kubernetes 3f2a1b9c0d12")
+
+
+def test_a_job_on_a_gpu_that_it_was_not_given_is_named():
+    finding = the_finding(with_process(process(job_id=41, stray=True)))
+    assert finding.message.startswith(
+        "gpu 3 is used for 2d by a process of job 41, which it was not given to: pid 9931"
+    )
+    assert finding.job_id == 41
+
+
+def test_a_terminal_that_went_away_is_no_crash():
+    assert findings(replace(WELL, ended=(EndedJob(replace(CRASHED, exit_code=None, signal=1), TAIL),))) == []
 
 
 def test_processes_of_jobs_young_ones_and_allowed_ones_are_not_foreign():

@@ -1,5 +1,7 @@
 """An anomaly is raised once and cleared once; windows of utilisation; the table of rules."""
 
+import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,6 +120,28 @@ def test_a_window_asked_for_is_reached_whatever_the_clock_shows():
         at_s += 1.1
         history.add([sample(at_s, 0.0)], {3: HOLDER})
     assert history.windows()[3].span_s == 600.0
+
+
+def test_windows_can_be_read_while_another_thread_adds_samples():
+    history = UtilHistory(keep_s=50.0)
+    done = threading.Event()
+
+    def add() -> None:
+        for second in range(20_000):
+            history.add([sample(float(second), 0.5)], {3: replace(HOLDER, job_id=second // 5000)})
+        done.set()
+
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    adding = threading.Thread(target=add)
+    adding.start()
+    try:
+        while not done.is_set():
+            assert all(window.mean_ratio in {None, 0.5} for window in history.windows().values())
+    finally:
+        adding.join()
+        sys.setswitchinterval(usual_s)
+    assert history.windows()[3].span_s == 50.0
 
 
 def test_every_rule_is_documented_as_it_is():

@@ -17,6 +17,8 @@ ABSOLUTE = "working directory and log must be absolute paths"
 ABSOLUTE_HINT = "dcd submit makes them so by itself"
 LIMIT = "the time limit must be more than 0 and less than ten years"
 GRACE = "the grace time must be between 0 and a day"
+AHEAD = "the time before the limit must be between 0 and a day"
+HANG = "a job hangs after 1 second to 30 days of silence"
 NEGATIVE = "GPUs, CPUs and memory cannot be negative"
 NAME = "the job's name is too long or not printable"
 NUL = "the job contains a NUL byte"
@@ -46,6 +48,23 @@ REFUSALS = [
     ({"grace_s": -0.1}, BadInput, GRACE, "write it like --grace 30s"),
     ({"grace_s": 86_401}, BadInput, GRACE, "write it like --grace 30s"),
     ({"grace_s": math.nan}, BadInput, GRACE, "write it like --grace 30s"),
+    (
+        {"checkpoint_signal": "KILL"}, BadInput, "signal 'KILL' is not one of USR1, USR2, HUP, INT, TERM, CONT",
+        "write it like --signal USR1, or --signal USR1@60s",
+    ),
+    (
+        {"checkpoint_signal": "TERM", "launcher": "torchrun"}, BadInput, "TERM would end the launcher",
+        "use --signal USR1 or USR2 with --launcher",
+    ),
+    ({"checkpoint_s": -1.0}, BadInput, AHEAD, "write it like --signal USR1@60s"),
+    ({"checkpoint_s": math.nan}, BadInput, AHEAD, "write it like --signal USR1@60s"),
+    ({"hang_after_s": 0.0}, BadInput, HANG, "write it like --hang-after 30m"),
+    ({"hang_after_s": math.inf}, BadInput, HANG, "write it like --hang-after 30m"),
+    ({"ranks": 2}, BadInput, "a number of ranks needs a launcher", "add --launcher torchrun"),
+    (
+        {"launcher": "torchrun", "gpus": 0}, BadInput, "without a GPU nobody knows how many ranks to start",
+        "ask for GPUs (-g 2), or add --nproc 2",
+    ),
     ({"priority": -1}, BadInput, "priority -1 is not between 0 and 100", "50 is the default"),
     ({"priority": 101}, BadInput, "priority 101 is not between 0 and 100", "50 is the default"),
     (

@@ -1,8 +1,6 @@
 import os
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from dcdaemon.core.errors import NotFound, Refused
 from dcdaemon.runner import logs
@@ -11,40 +9,6 @@ from dcdaemon.runner.reports import CALL_MAX_BYTES, LINE_MAX_BYTES, read_reports
 
 def opened(path):
     return logs.open_log(path, os.geteuid())
-
-
-@given(
-    text=st.text(alphabet="ab\r\n", max_size=60).map(str.encode),
-    lines=st.integers(0, 6),
-    block=st.integers(1, 9),
-)
-def test_tail_gives_the_last_lines_whatever_the_block_size(tmp_path_factory, text, lines, block):
-    path = tmp_path_factory.mktemp("log") / "output.log"
-    path.write_bytes(text)
-    fd = opened(path)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(logs, "BLOCK_BYTES", block)
-        got = logs.tail(fd, lines)
-    os.close(fd)
-
-    pieces = text.split(b"\n")
-    whole = [piece + b"\n" for piece in pieces[:-1]] + ([pieces[-1]] if pieces[-1] else [])
-    assert got == (b"".join(whole[-lines:]) if lines else b"", len(text))
-
-
-def test_a_follower_goes_on_where_the_tail_ended(tmp_path):
-    path = tmp_path / "output.log"
-    path.write_bytes(b"one\ntwo\nthr")
-    fd = opened(path)
-    text, offset = logs.tail(fd, 2)
-    with path.open("ab") as file:
-        file.write(b"ee\n")
-
-    assert text == b"two\nthr"
-    assert logs.read_from(fd, offset, 2) == b"ee"
-    assert logs.read_from(fd, offset + 2) == b"\n"
-    assert logs.read_from(fd, 10_000) == b""
-    os.close(fd)
 
 
 def test_what_is_no_plain_file_of_the_user_is_not_read(tmp_path):

@@ -70,7 +70,7 @@ def test_the_environment_is_the_jobs_own_and_nothing_else(node):
     spec = node.start("/usr/bin/env", env={"PATH": "/bin", "SECRET": "a b\nc", "UMLAUT": "ä\udcff"})
     node.end_of(spec)
     blob = (node.directory(spec) / "output.log").read_bytes()
-    report = f"DCD_REPORT_PATH={node.directory(spec)}/report.jsonl".encode()
+    places = {"DCD_REPORT_PATH": "report.jsonl", "DCD_DEADLINE_PATH": "deadline", "DCD_CHECKPOINT_PATH": "checkpoint"}
 
     expected = [
         b"PATH=/bin",
@@ -79,7 +79,7 @@ def test_the_environment_is_the_jobs_own_and_nothing_else(node):
         b"UMLAUT=\xc3\xa4\xff",
         b"DCD_JOB_ID=1",
         b"DCD_ATTEMPT=1",
-        report,
+        *(f"{name}={node.directory(spec)}/{file}".encode() for name, file in places.items()),
     ]
     assert blob.splitlines() == expected
 

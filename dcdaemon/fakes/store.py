@@ -2,11 +2,24 @@
 
 import json
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from dcdaemon.core.anomaly import Anomaly, Finding
+from dcdaemon.core.audit import (
+    AuditQuery,
+    AuditRow,
+    Change,
+    acknowledged,
+    booked,
+    job_change,
+    submission,
+    token_created,
+    token_revoked,
+    unbooked,
+)
+from dcdaemon.core.backup import PLAIN, BackupMade, BackupWish
 from dcdaemon.core.booking import Booking
 from dcdaemon.core.energy import Metered
 from dcdaemon.core.errors import Refused
@@ -17,7 +30,6 @@ from dcdaemon.core.job import ACTIVE, ENDED, UNFINISHED, Fate, Job, JobSpec, Job
 from dcdaemon.core.ports import (
     DAEMON,
     Actor,
-    AuditRow,
     EnergyRow,
     GpuMark,
     JobChange,
@@ -26,9 +38,11 @@ from dcdaemon.core.ports import (
     Report,
     StoreFacts,
     UsageDelta,
+    mark_change,
 )
 from dcdaemon.core.prediction import PastRun, Prediction
 from dcdaemon.core.samples import AnySample, GpuSample
+from dcdaemon.core.token import Token
 from dcdaemon.fakes.gpu_time import MemoryGpuTime
 from dcdaemon.fakes.ledger import MemoryLedger
 
@@ -58,7 +72,7 @@ class MemoryStore:
         self._anomalies: dict[int, Anomaly] = {}
         self._events: dict[int, Event] = {}
         self._reports: list[Report] = []
-        self._tokens: dict[str, Actor] = {}
+        self._tokens: dict[str, Token] = {}
         self._buffer: list[GpuSample] = []
         self._samples: dict[tuple[int, int], GpuSample] = {}  # GPU, second
 
@@ -72,7 +86,7 @@ class MemoryStore:
             jobs = [self._new(placed(spec, ids), at, known) for spec, known in zip(specs, expected, strict=True)]
             self._jobs.update({job.id: job for job in jobs})
             for job in jobs:
-                self._note(at, actor, "submit", job.id)
+                self._note(at, actor, submission(job.id, job.spec))
             return jobs
 
     def save(self, changes: Sequence[JobChange]) -> list[Job | None]:
@@ -95,8 +109,7 @@ class MemoryStore:
             self._free(slot, after.id)
         self._gpu_time.charge(before, after, self._gpus)
         if change.action is not None:
-            detail = {"from": before.state.value, "to": after.state.value}
-            self._note(change.at, change.actor or DAEMON, change.action, after.id, detail)
+            self._note(change.at, change.actor or DAEMON, job_change(change.action, before, after))
         return after
 
     def _may_take(self, job: Job, slots: set[tuple[str, int]]) -> bool:
@@ -225,19 +238,19 @@ class MemoryStore:
     def mark(self, mark: GpuMark, at: float, actor: Actor) -> None:
         """Drain a GPU in the actor's name, or restore it when the mark says nothing."""
         with self._lock:
+            known = self._marks.get(mark.gpu)
             if mark.drained is None:
                 self._marks.pop(mark.gpu, None)
             else:
                 self._marks[mark.gpu] = replace(mark, drained_by=actor.user, drained_at=at)
-            action = "restore" if mark.drained is None else "drain"
-            self._note(at, actor, action, None, {"gpu": mark.gpu, "why": mark.drained})
+            self._note(at, actor, mark_change(mark, known.drained if known else None))
 
     def add_booking(self, asked: Booking, actor: Actor) -> Booking:
         """Store a new booking and return it with its id."""
         with self._lock:
             made = replace(asked, id=len(self._bookings) + 1)
             self._bookings[made.id] = made
-            self._note(made.booked_at, actor, "book", None, made.audit_detail)
+            self._note(made.booked_at, actor, booked(made))
             return made
 
     def unbook(self, booking_id: int, at: float, actor: Actor) -> Booking | None:
@@ -247,7 +260,7 @@ class MemoryStore:
             if booking is None or booking.unbooked_at is not None or booking.until_at <= at:
                 return None
             self._bookings[booking_id] = replace(booking, unbooked_at=at)
-            self._note(at, actor, "unbook", None, {"booking": booking_id})
+            self._note(at, actor, unbooked(self._bookings[booking_id]))
             return self._bookings[booking_id]
 
     def bookings(self, over_after: float) -> list[Booking]:
@@ -305,7 +318,7 @@ class MemoryStore:
             if anomaly is None:
                 return False
             self._anomalies[anomaly_id] = replace(anomaly, acked_by=actor.user)
-            self._note(at, actor, "acknowledge", None, {"anomaly": anomaly_id})
+            self._note(at, actor, acknowledged(anomaly_id, anomaly.acked_by, actor.user))
             return True
 
     def save_events(self, events: Sequence[Event]) -> list[int]:
@@ -358,15 +371,49 @@ class MemoryStore:
                 if (since is None or row.at >= since) and (job_id is None or row.job_id == job_id)
             ]
 
-    def add_token(self, token_hash: str, actor: Actor, name: str, at: float) -> None:
-        """Remember the SHA-256 of a token and whom it stands for."""
+    def find_audit(self, query: AuditQuery) -> list[AuditRow]:
+        """Return the audit rows that match, oldest first."""
         with self._lock:
-            self._tokens[token_hash] = replace(actor, via="token")
-            self._note(at, actor, "add_token", None, {"name": name})
+            found = [row for row in self._audit if _tells(row, query)]
+        return found if query.limit is None else found[max(len(found) - query.limit, 0) :]
 
-    def token_owner(self, token_hash: str) -> Actor | None:
-        """Return whom a token stands for."""
+    def note(self, change: Change, at: float, actor: Actor) -> None:
+        """Add a row to the audit for a change of something that is not in the store."""
+        with self._lock:
+            self._note(at, actor, change)
+
+    def add_token(self, token: Token, actor: Actor) -> bool:
+        """Remember what is to be kept of a new token; False when a valid one has its name."""
+        with self._lock:
+            if any(known.name == token.name and known.revoked_at is None for known in self._tokens.values()):
+                return False
+            self._tokens[token.hash] = token
+            self._note(token.created_at, actor, token_created(token))
+            return True
+
+    def token(self, token_hash: str) -> Token | None:
+        """Return the token of that hash, valid or not."""
         return self._tokens.get(token_hash)
+
+    def tokens(self) -> list[Token]:
+        """Return the tokens, revoked ones too, the oldest first."""
+        with self._lock:
+            return sorted(self._tokens.values(), key=lambda token: (token.created_at, token.hash))
+
+    def revoke_token(self, token_hash: str, at: float, actor: Actor) -> bool:
+        """Have a token open nothing from now on; False when there is none that is not revoked already."""
+        with self._lock:
+            token = self._tokens.get(token_hash)
+            if token is None or token.revoked_at is not None:
+                return False
+            self._tokens[token_hash] = replace(token, revoked_at=at, revoked_by=actor.user)
+            self._note(at, actor, token_revoked(token, at))
+            return True
+
+    def used_token(self, token_hash: str, at: float, peer: str | None) -> None:
+        """Note the last use of a token."""
+        with self._lock:
+            self._tokens[token_hash] = replace(self._tokens[token_hash], last_used_at=at, last_used_from=peer)
 
     def roll_up(self, now: float) -> int:  # noqa: ARG002  nothing here is read by minute or hour
         """Fold nothing."""
@@ -383,7 +430,12 @@ class MemoryStore:
                 del self._events[number]
             return len(expired) + len(past) + self._gpu_time.forget(now - _HOURS_KEPT_S)
 
-    def backup(self, path: Path) -> None:
+    def reserve_job_ids(self, up_to: int) -> None:
+        """Give no new job an id up to this one."""
+        with self._lock:
+            self._last_id = max(self._last_id, up_to)
+
+    def backup(self, path: Path, wish: BackupWish = PLAIN) -> BackupMade:  # noqa: ARG002  the port's signature
         """Refuse: there is nothing to copy."""
         msg = f"a store in memory is not backed up to {path}"
         raise Refused(msg, "use a database")
@@ -415,15 +467,22 @@ class MemoryStore:
             forecast_high_at=start and start.high_at,
         )
 
-    def _note(
-        self,
-        at: float,
-        actor: Actor,
-        action: str,
-        job_id: int | None,
-        detail: Mapping[str, object] | None = None,
-    ) -> None:
-        self._audit.append(AuditRow(at, actor.uid, actor.user, actor.via, action, job_id, detail or {}))
+    def _note(self, at: float, actor: Actor, change: Change) -> None:
+        row = AuditRow(
+            at, actor.uid, actor.user, actor.via, change.action, change.job_id, change.detail, len(self._audit) + 1,
+            actor.peer, actor.token, change.subject, change.before, change.after,
+        )  # fmt: skip
+        self._audit.append(row)
+
+
+def _tells(row: AuditRow, query: AuditQuery) -> bool:
+    return (
+        (query.since is None or row.at >= query.since)
+        and (not query.job_ids or row.job_id in query.job_ids)
+        and query.uid in (None, row.uid)
+        and query.user in (None, row.user)
+        and query.action in (None, row.action)
+    )
 
 
 def _held(job: Job) -> set[tuple[str, int]]:

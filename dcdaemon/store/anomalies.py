@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Insert, Row, select, update
 
 from dcdaemon.core.anomaly import Anomaly, Finding, Severity
+from dcdaemon.core.audit import acknowledged
 from dcdaemon.core.ports import Actor
 from dcdaemon.store.audit import add_audit, audit_row
 from dcdaemon.store.job_rows import dump
@@ -56,10 +57,12 @@ def clear(connection: Connection, ids: Sequence[int], at: float) -> None:
 
 def acknowledge(connection: Connection, node: str, anomaly_id: int, at: float, actor: Actor) -> bool:
     """Note who has seen it; False when there is no such anomaly."""
-    seen = update(anomaly).where(anomaly.c.id == anomaly_id).values(acked_by=actor.user, acked_at=at)
-    if connection.execute(seen).rowcount == 0:
+    before = connection.execute(select(anomaly.c.acked_by).where(anomaly.c.id == anomaly_id)).one_or_none()
+    if before is None:
         return False
-    add_audit(connection, [audit_row(node, at, actor, "acknowledge", detail={"anomaly": anomaly_id})])
+    connection.execute(update(anomaly).where(anomaly.c.id == anomaly_id).values(acked_by=actor.user, acked_at=at))
+    change = acknowledged(anomaly_id, before.acked_by, actor.user)
+    add_audit(connection, [audit_row(node, at, actor, change)])
     return True
 
 

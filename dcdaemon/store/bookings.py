@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
+from dcdaemon.core.audit import booked, unbooked
 from dcdaemon.core.booking import Booking
 from dcdaemon.core.ports import Actor
 from dcdaemon.store.audit import add_audit, audit_row
@@ -17,7 +18,7 @@ def add(connection: Connection, asked: Booking, actor: Actor) -> Booking:
     new_id = connection.execute(insert(booking).returning(booking.c.id), _row(asked)).scalar_one()
     stored = select(booking).where(booking.c.id == new_id)
     made = _booking_of(connection.execute(stored).one())
-    add_audit(connection, [audit_row(made.node, made.booked_at, actor, "book", detail=made.audit_detail)])
+    add_audit(connection, [audit_row(made.node, made.booked_at, actor, booked(made))])
     return made
 
 
@@ -27,8 +28,9 @@ def call_off(connection: Connection, node: str, booking_id: int, at: float, acto
     still = mine & booking.c.unbooked_at.is_(None) & (booking.c.until_at > at)
     if connection.execute(update(booking).where(still).values(unbooked_at=at)).rowcount == 0:
         return None
-    add_audit(connection, [audit_row(node, at, actor, "unbook", detail={"booking": booking_id})])
-    return _booking_of(connection.execute(select(booking).where(mine)).one())
+    called_off = _booking_of(connection.execute(select(booking).where(mine)).one())
+    add_audit(connection, [audit_row(node, at, actor, unbooked(called_off))])
+    return called_off
 
 
 def find(connection: Connection, node: str, over_after: float) -> list[Booking]:

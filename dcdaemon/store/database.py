@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from dcdaemon.core.backup import BackupMade, BackupWish
 from dcdaemon.core.errors import BadConfig
 from dcdaemon.store.postgresql import PostgresqlDatabase
 from dcdaemon.store.sqlite import SqliteDatabase
@@ -44,7 +45,7 @@ class Database(Protocol):
         """Do the housekeeping that must not fall on a writer."""
         ...
 
-    def backup(self, path: Path) -> None:
+    def backup(self, path: Path, wish: BackupWish) -> BackupMade:
         """Write a consistent copy to a new file while work goes on."""
         ...
 

@@ -64,6 +64,19 @@ def unavailable(error: Exception, database: str) -> StoreUnavailable | None:
     return _told(database, reason, cause)
 
 
+def why(error: Exception) -> tuple[str, str]:
+    """Return why SQLite failed, and what to do."""
+    unknown = ("the database failed", "look at the disk and at the rights of the file")
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return _look_up(_SQLITE, getattr(cause, "sqlite_errorname", "")) or unknown
+
+
+def is_corrupt(error: Exception) -> bool:
+    """Tell whether SQLite has found pages that it has not written so."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return str(getattr(cause, "sqlite_errorname", "")).startswith("SQLITE_CORRUPT")
+
+
 def is_disconnect(error: Exception) -> bool:
     """Tell whether the connection itself is gone."""
     if not isinstance(error, DBAPIError) or hasattr(error.orig, "sqlite_errorname"):

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Insert, case, delete, select
 
 from dcdaemon.core.gpu import GpuInfo
-from dcdaemon.core.ports import Actor, GpuMark
+from dcdaemon.core.ports import Actor, GpuMark, mark_change
 from dcdaemon.store.audit import add_audit, audit_row
 from dcdaemon.store.schema import gpu, gpu_mark
 from dcdaemon.store.upsert import insert_into, upsert
@@ -54,8 +54,10 @@ def marks(connection: Connection, node: str) -> list[GpuMark]:
 
 def set_mark(connection: Connection, node: str, mark: GpuMark, at: float, actor: Actor) -> None:
     """Drain a GPU in the actor's name, or restore it when the mark says nothing."""
+    mine = (gpu_mark.c.node == node) & (gpu_mark.c.gpu == mark.gpu)
+    before = connection.execute(select(gpu_mark.c.drained).where(mine)).scalar_one_or_none()
     if mark.drained is None:
-        connection.execute(delete(gpu_mark).where(gpu_mark.c.node == node, gpu_mark.c.gpu == mark.gpu))
+        connection.execute(delete(gpu_mark).where(mine))
     else:
         row = {
             "node": node,
@@ -65,6 +67,4 @@ def set_mark(connection: Connection, node: str, mark: GpuMark, at: float, actor:
             "drained_at": at,
         }
         connection.execute(upsert(connection, gpu_mark), row)
-    action = "restore" if mark.drained is None else "drain"
-    detail = {"gpu": mark.gpu, "why": mark.drained}
-    add_audit(connection, [audit_row(node, at, actor, action, detail=detail)])
+    add_audit(connection, [audit_row(node, at, actor, mark_change(mark, before))])

@@ -71,6 +71,11 @@ def _asked(spec: JobSpec) -> dict[str, Any]:
         "after_not_ok": dump(spec.after_not_ok),
         "gpu_mem_bytes": spec.gpu_mem_bytes,
         "preemptible": spec.preemptible,
+        "checkpoint_signal": spec.checkpoint_signal,
+        "checkpoint_s": spec.checkpoint_s,
+        "launcher": spec.launcher,
+        "ranks": spec.ranks,
+        "hang_after_s": spec.hang_after_s,
     }
 
 
@@ -166,6 +171,11 @@ def _spec_of(row: Row[Any]) -> JobSpec:
         after_not_ok=_tuple_of(row.after_not_ok),
         gpu_mem_bytes=row.gpu_mem_bytes,
         preemptible=row.preemptible,
+        checkpoint_signal=row.checkpoint_signal,
+        checkpoint_s=row.checkpoint_s,
+        launcher=row.launcher,
+        ranks=row.ranks,
+        hang_after_s=row.hang_after_s,
     )
 
 

@@ -8,12 +8,15 @@ from sqlalchemy import (
     Connection,
     Select,
     bindparam,
+    func,
     insert,
     or_,
     select,
+    text,
     update,
 )
 
+from dcdaemon.core.audit import job_change, submission
 from dcdaemon.core.job import UNFINISHED, Fate, Job, JobSpec, JobState, placed
 from dcdaemon.core.ports import Actor, JobChange, JobQuery
 from dcdaemon.core.prediction import Prediction
@@ -39,6 +42,23 @@ _REFER = (
         after_not_ok=bindparam("its_after_not_ok"),
     )
 )
+#: On PostgreSQL the lock keeps other nodes from taking ids in between.
+_RESERVE = {
+    "sqlite": (
+        (
+            "INSERT INTO sqlite_sequence SELECT 'job', 0 "
+            "WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'job')"
+        ),
+        "UPDATE sqlite_sequence SET seq = max(seq, :up_to) WHERE name = 'job'",
+    ),
+    "postgresql": (
+        "LOCK TABLE job IN SHARE ROW EXCLUSIVE MODE",
+        (
+            "SELECT setval(name, greatest(:up_to, nextval(name))) "
+            "FROM (SELECT CAST(pg_get_serial_sequence('job', 'id') AS regclass) AS name) AS sequence"
+        ),
+    ),
+}
 _ALL = select(job)
 _ONE = select(job).where(job.c.id == bindparam("its_id"))
 
@@ -60,7 +80,8 @@ def submit(
         ids: Sequence[int] = [connection.execute(_SUBMIT_ONE, rows[0]).scalar_one()]
     else:
         ids = connection.execute(_SUBMIT_MANY, rows).scalars().all()
-    add_audit(connection, [audit_row(node, at, actor, "submit", job_id) for job_id in ids])
+    changes = (submission(job_id, spec) for job_id, spec in zip(ids, specs, strict=True))
+    add_audit(connection, [audit_row(node, at, actor, change) for change in changes])
     final = [placed(spec, ids) for spec in specs]
     _write_references(connection, ids, specs, final)
     return [new_job(job_id, spec, node, at, known) for job_id, spec, known in zip(ids, final, expected, strict=True)]
@@ -95,8 +116,8 @@ def _apply(connection: Connection, change: JobChange) -> Job | None:
     give_back(connection, before, lost)
     charge(connection, before, after)
     if change.action is not None:
-        detail = {"from": before.state.value, "to": after.state.value}
-        add_audit(connection, [audit_row(after.node, change.at, change.actor, change.action, after.id, detail)])
+        made = job_change(change.action, before, after)
+        add_audit(connection, [audit_row(after.node, change.at, change.actor, made)])
     return after
 
 
@@ -153,6 +174,18 @@ def env_refs(connection: Connection, ended_since: float) -> set[str]:
     unfinished = job.c.state.in_(sorted(state.value for state in UNFINISHED))
     needed = select(job.c.env_ref).where(or_(unfinished, job.c.ended_at >= ended_since)).distinct()
     return set(connection.execute(needed).scalars())
+
+
+def newest_id(connection: Connection) -> int:
+    """Return the highest id of a job that there is."""
+    newest: int | None = connection.execute(select(func.max(job.c.id))).scalar()
+    return newest or 0
+
+
+def reserve_ids(connection: Connection, up_to: int) -> None:
+    """Begin the ids of new jobs behind this one, unless they are further already."""
+    for statement in _RESERVE[connection.dialect.name]:
+        connection.execute(text(statement), {"up_to": up_to} if ":up_to" in statement else {})
 
 
 def select_by_id(

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
+from dcdaemon.core.backup import BackupMade, BackupWish
 from dcdaemon.core.errors import Refused, StoreUnavailable
 
 # It would tell of each lost connection a second time, in words that help nobody.
@@ -82,7 +83,7 @@ class PostgresqlDatabase:
     def checkpoint(self, turn: threading.Lock) -> None:
         """Do nothing: the server checkpoints by itself."""
 
-    def backup(self, path: Path) -> None:
+    def backup(self, path: Path, wish: BackupWish) -> BackupMade:  # noqa: ARG002  the server has tools of its own
         """Refuse: the server's own tools do this better."""
         msg = f"a PostgreSQL database is not backed up to {path} from here"
         raise Refused(msg, "use pg_dump, or the base backups of the server")

@@ -1,15 +1,13 @@
-"""Small records: what jobs reported, and the tokens people use."""
+"""What jobs reported."""
 
 import json
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, insert, select
 
-from dcdaemon.core.ports import Actor, Report
-from dcdaemon.store.audit import add_audit, audit_row
+from dcdaemon.core.ports import Report
 from dcdaemon.store.job_rows import dump
-from dcdaemon.store.schema import report, token
-from dcdaemon.store.upsert import upsert
+from dcdaemon.store.schema import report
 
 
 def add_reports(connection: Connection, node: str, reports: Sequence[Report]) -> None:
@@ -38,17 +36,3 @@ def reports_of(connection: Connection, job_id: int) -> list[Report]:
         Report(row.job_id, row.attempt, row.at, row.step, json.loads(row.reported))
         for row in connection.execute(statement)
     ]
-
-
-def add_token(connection: Connection, node: str, token_hash: str, actor: Actor, name: str, at: float) -> None:
-    """Remember a token's hash and whom it stands for."""
-    row = {"hash": token_hash, "node": node, "name": name, "uid": actor.uid, "gid": actor.gid,
-           "user_name": actor.user, "operator": actor.operator, "created_at": at}  # fmt: skip
-    connection.execute(upsert(connection, token), row)
-    add_audit(connection, [audit_row(node, at, actor, "add_token", detail={"name": name})])
-
-
-def token_owner(connection: Connection, token_hash: str) -> Actor | None:
-    """Return whom the token stands for, or None."""
-    row = connection.execute(select(token).where(token.c.hash == token_hash)).one_or_none()
-    return Actor(row.uid, row.gid, row.user_name, row.operator, via="token") if row else None

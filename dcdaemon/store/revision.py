@@ -9,7 +9,7 @@ from dcdaemon.core.errors import StoreUnavailable
 from dcdaemon.store.database import Database
 
 #: Every schema this program can start from, oldest first; the last one is its own.
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 HEAD = REVISIONS[-1]
 _MIGRATION_S = 3600.0
 
@@ -22,15 +22,22 @@ def stored_revision(connection: Connection) -> str | None:
     return revision
 
 
-def bring_up_to_date(database: Database, url: str) -> None:
-    """Migrate in a child process where needed; raise StoreUnavailable when that cannot be done."""
+def pending(database: Database) -> tuple[str | None, tuple[str, ...]]:
+    """Return the schema of a database and those it would be brought through; raise StoreUnavailable for a newer one."""
     with database.reader.connect() as connection:
         stored = stored_revision(connection)
-    if stored == HEAD:
-        return
-    if stored is not None and stored not in REVISIONS:
+    if stored is None:
+        return None, REVISIONS
+    if stored not in REVISIONS:
         msg = f"the database {database.name} has schema {stored}, this program knows {HEAD} and older"
         raise StoreUnavailable(msg, "it was written by a newer version: install that one")
+    return stored, REVISIONS[REVISIONS.index(stored) + 1 :]
+
+
+def bring_up_to_date(database: Database, url: str) -> None:
+    """Migrate in a child process where needed; raise StoreUnavailable when that cannot be done."""
+    if not pending(database)[1]:
+        return
     # The URL may carry a password, and arguments are seen by every user of the machine.
     command = [sys.executable, "-m", "dcdaemon.store.migrate", "-"]
     child = subprocess.run(command, input=url, capture_output=True, text=True, timeout=_MIGRATION_S, check=False)

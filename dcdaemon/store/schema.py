@@ -16,6 +16,8 @@ from sqlalchemy import (
     text,
 )
 
+from dcdaemon.store.append_only import guard
+
 metadata = MetaData()
 
 #: SQLite numbers rows by itself only in a column whose type is exactly INTEGER.
@@ -80,6 +82,12 @@ job = Table(
     Column("forecast_high_at", Double),
     Column("preempted", Integer, nullable=False, server_default="0"),
     Column("lost_s", Double, nullable=False, server_default="0"),
+    # Since schema 0004.
+    Column("checkpoint_signal", Text),
+    Column("checkpoint_s", Double),
+    Column("launcher", Text),
+    Column("ranks", Integer),
+    Column("hang_after_s", Double),
     # The few unfinished jobs are found without touching the many ended ones.
     Index("job_state", "state", "id"),
     Index("job_user_name", "user_name", "id"),
@@ -128,10 +136,17 @@ audit = Table(
     Column("action", Text, nullable=False),
     Column("job_id", BigInteger),
     Column("detail", Text, nullable=False),
+    # Since schema 0004: from where it was asked, with which token, what was changed, and how it was before and after.
+    Column("peer", Text),
+    Column("token", Text),
+    Column("subject", Text),
+    Column("before", Text),
+    Column("after", Text),
     Index("audit_job_id", "job_id"),
     Index("audit_at", "at"),
     sqlite_autoincrement=True,
 )
+guard(audit)
 
 gpu = Table(
     "gpu",
@@ -303,8 +318,23 @@ token = Table(
     Column("uid", BigInteger, nullable=False),
     Column("gid", BigInteger, nullable=False),
     Column("user_name", Text, nullable=False),
-    Column("operator", Boolean, nullable=False),
+    Column("role", Text, nullable=False),
     Column("created_at", Double, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("expires_at", Double),
+    Column("revoked_at", Double),
+    Column("revoked_by", Text),
+    Column("last_used_at", Double),
+    Column("last_used_from", Text),
+    # A name is free again once its token is revoked.
+    Index(
+        "token_name",
+        "node",
+        "name",
+        unique=True,
+        sqlite_where=text("revoked_at IS NULL"),
+        postgresql_where=text("revoked_at IS NULL"),
+    ),
 )
 
 #: How far each series of samples is folded: everything before `until` is done.

@@ -10,6 +10,8 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
 from dcdaemon.core.anomaly import Anomaly, Finding
+from dcdaemon.core.audit import AuditQuery, AuditRow, Change
+from dcdaemon.core.backup import PLAIN, BackupMade, BackupWish
 from dcdaemon.core.booking import Booking
 from dcdaemon.core.energy import Metered
 from dcdaemon.core.errors import StoreUnavailable
@@ -19,7 +21,6 @@ from dcdaemon.core.gpu_time import GpuTime
 from dcdaemon.core.job import Fate, Job, JobSpec, Usage
 from dcdaemon.core.ports import (
     Actor,
-    AuditRow,
     EnergyRow,
     GpuMark,
     JobChange,
@@ -31,6 +32,7 @@ from dcdaemon.core.ports import (
 )
 from dcdaemon.core.prediction import PastRun, Prediction
 from dcdaemon.core.samples import AnySample, GpuSample
+from dcdaemon.core.token import Token
 from dcdaemon.store import (
     anomalies,
     audit,
@@ -44,11 +46,12 @@ from dcdaemon.store import (
     past_runs,
     records,
     samples,
+    tokens,
 )
 from dcdaemon.store.database import Database, choose_database
 from dcdaemon.store.faults import unavailable
 from dcdaemon.store.retention import Retention, expired
-from dcdaemon.store.revision import HEAD, bring_up_to_date, stored_revision
+from dcdaemon.store.revision import HEAD, bring_up_to_date, pending, stored_revision
 from dcdaemon.store.roll_up import fold, marks, next_task, too_far, wind_back, write_folded
 from dcdaemon.store.sample_writer import SampleWriter
 from dcdaemon.store.schema import job
@@ -87,13 +90,24 @@ def open_store(
     return SqlStore(database, node, retention or Retention(), buffered_bytes, tell)
 
 
+def pending_schemas(url: str) -> tuple[str | None, tuple[str, ...]]:
+    """Return the schema of a database that exists, and those it would be brought through; raise StoreUnavailable."""
+    database = choose_database(url)
+    try:
+        return pending(database)
+    except DBAPIError as error:
+        raise unavailable(error, database.name) or error from error
+    finally:
+        database.close()
+
+
 class SqlStore:
     """One node's view of the database; safe to use from any thread."""
 
     def __init__(self, database: Database, node: str, retention: Retention, buffered_bytes: int, tell: Tell) -> None:
         self.node = node
         self._database = database
-        self._retention = retention
+        self.retention = retention
         self._tell = tell
         self._schema: str | None = HEAD
         ledger_turn, self._samples_turn = database.turns()
@@ -251,13 +265,34 @@ class SqlStore:
         """Return the audit rows, oldest first."""
         return self._read(lambda connection: audit.audit_rows(connection, since, job_id))
 
-    def add_token(self, token_hash: str, actor: Actor, name: str, at: float) -> None:
-        """Remember the SHA-256 of a token and whom it stands for."""
-        self._ledger.run(lambda connection: records.add_token(connection, self.node, token_hash, actor, name, at))
+    def find_audit(self, query: AuditQuery) -> list[AuditRow]:
+        """Return this node's audit rows that match, oldest first."""
+        return self._read(lambda connection: audit.find(connection, self.node, query))
 
-    def token_owner(self, token_hash: str) -> Actor | None:
-        """Return whom a token stands for."""
-        return self._read(lambda connection: records.token_owner(connection, token_hash))
+    def note(self, change: Change, at: float, actor: Actor) -> None:
+        """Add a row to the audit for a change of something that is not in the database."""
+        row = audit.audit_row(self.node, at, actor, change)
+        self._ledger.run(lambda connection: audit.add_audit(connection, [row]))
+
+    def add_token(self, token: Token, actor: Actor) -> bool:
+        """Remember what is to be kept of a new token; False when a valid one of this node has its name."""
+        return self._ledger.run(lambda connection: tokens.add(connection, self.node, token, actor))
+
+    def token(self, token_hash: str) -> Token | None:
+        """Return this node's token of that hash, valid or not."""
+        return self._read(lambda connection: tokens.find_one(connection, self.node, token_hash))
+
+    def tokens(self) -> list[Token]:
+        """Return this node's tokens, revoked ones too, the oldest first."""
+        return self._read(lambda connection: tokens.find(connection, self.node))
+
+    def revoke_token(self, token_hash: str, at: float, actor: Actor) -> bool:
+        """Have a token open nothing from now on; False when there is none that is not revoked already."""
+        return self._ledger.run(lambda connection: tokens.revoke(connection, self.node, token_hash, at, actor))
+
+    def used_token(self, token_hash: str, at: float, peer: str | None) -> None:
+        """Note the last use of a token; not durable, and no row of the audit."""
+        self._samples.run(lambda connection: tokens.used(connection, self.node, token_hash, at, peer))
 
     def roll_up(self, now: float) -> int:
         """Fold closed minutes and hours of samples; idempotent; return rows written."""
@@ -295,7 +330,7 @@ class SqlStore:
     def prune(self, now: float) -> int:
         """Delete samples, events, anomalies and reports past their retention, in slices; return rows deleted."""
         self.roll_up(now)
-        return sum(self._run_slices(delete_slice) for delete_slice in expired(self.node, self._retention, now))
+        return sum(self._run_slices(delete_slice) for delete_slice in expired(self.node, self.retention, now))
 
     def _run_slices(self, work: Callable[[Connection], int | None]) -> int:
         rows = 0
@@ -303,9 +338,14 @@ class SqlStore:
             rows += done
         return rows
 
-    def backup(self, path: Path) -> None:
+    def reserve_job_ids(self, up_to: int) -> None:
+        """Give no new job an id up to this one: something on disk has it, whatever the store remembers."""
+        if up_to > self._read(jobs.newest_id):
+            self._ledger.run(lambda connection: jobs.reserve_ids(connection, up_to))
+
+    def backup(self, path: Path, wish: BackupWish = PLAIN) -> BackupMade:
         """Write a consistent copy to a new file while work goes on; raise Refused on PostgreSQL."""
-        self._database.backup(path)
+        return self._database.backup(path, wish)
 
     def facts(self) -> StoreFacts:
         """Describe the database."""

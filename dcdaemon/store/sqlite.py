@@ -5,7 +5,6 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
@@ -13,8 +12,11 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Engine, NullPool, QueuePool, create_engine, event
 from sqlalchemy.engine import make_url
 
-from dcdaemon.core.errors import BadConfig, Refused, StoreUnavailable
+from dcdaemon.core.backup import BackupMade, BackupWish
+from dcdaemon.core.errors import BadConfig, StoreUnavailable
+from dcdaemon.store.backup import back_up
 from dcdaemon.store.faults import unavailable
+from dcdaemon.store.lifeline import Lifeline, refuse_to_begin_anew
 
 #: A log longer than this is copied back while writers wait, so that it cannot grow for ever.
 _LONG_WAL_BYTES = 64 * 1024 * 1024
@@ -35,9 +37,10 @@ class SqliteDatabase:
         self._busy_timeout_s = busy_timeout_s
         self._copied_s = 0.0
         self._file = _identity(_created(self.path))
+        self._lifeline = Lifeline(self.path, self._open)
         self.reader = create_engine(
             "sqlite://",
-            creator=lambda: self._open("PRAGMA query_only=ON"),
+            creator=self._open_to_read,
             poolclass=QueuePool,
             pool_size=4,
             max_overflow=-1,
@@ -57,10 +60,15 @@ class SqliteDatabase:
         return turn, turn
 
     def check(self) -> None:
-        """Refuse to write into a file that was deleted or replaced: it would be lost."""
-        if _identity(self.path) != self._file:
-            msg = f"the database {self.name} was removed or replaced while in use"
-            raise StoreUnavailable(msg, "put the file back, or restart the daemon to use the new one")
+        """Refuse to write into a file that was deleted or replaced: it would be lost. What it held is saved first."""
+        if _identity(self.path) == self._file and self._lifeline.log_is_there():
+            self._lifeline.forget()
+            return
+        saved = self._lifeline.save()
+        message = (
+            f"the database {self.name} was removed or replaced while in use; {saved or 'its copy is not made yet'}"
+        )
+        raise StoreUnavailable(message, self._lifeline.hint)
 
     def receipt(self, connection: Connection) -> None:
         """Return None: a commit that fails here has not taken place."""
@@ -74,27 +82,16 @@ class SqliteDatabase:
         long = self._wal_bytes() > _LONG_WAL_BYTES
         if not long and time.monotonic() - self._copied_s < _COPY_EVERY_S:
             return
-        with turn if long else contextlib.nullcontext(), closing(self._open()) as raw:
-            raw.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        try:
+            with turn if long else contextlib.nullcontext(), closing(self._open()) as raw:
+                raw.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except sqlite3.Error as error:
+            raise unavailable(error, self.name) or error from error
         self._copied_s = time.monotonic()
 
-    def backup(self, path: Path) -> None:
+    def backup(self, path: Path, wish: BackupWish) -> BackupMade:
         """Write a consistent copy to a new file, which appears under its name only when it is complete."""
-        if path.exists():
-            msg = f"backup file {path} exists already"
-            raise Refused(msg, "choose another name, or remove it first")
-        part = path.with_name(f"{path.name}.part")
-        part.unlink(missing_ok=True)
-        with (
-            self._told(),
-            closing(self._open()) as source,
-            closing(sqlite3.connect(_created(part))) as target,
-        ):
-            source.backup(target)
-            target.execute("PRAGMA journal_mode=DELETE")
-        _synced(part)
-        part.rename(path)
-        _synced(path.parent)
+        return back_up(self._open, self.path, path, wish)
 
     def size_bytes(self) -> int | None:
         """Return the size of the file and of its log."""
@@ -107,14 +104,12 @@ class SqliteDatabase:
         """Close the connections for reading; the last one to close folds the log into the file."""
         self.reader.dispose()
         self._writer.dispose()
+        self._lifeline.close()
 
-    @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
-        """Tell trouble met outside SQLAlchemy in the same words."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise unavailable(error, self.name) or error from error
+    def _open_to_read(self) -> sqlite3.Connection:
+        # Half of the answers from another file would be worse than none.
+        self.check()
+        return self._open("PRAGMA query_only=ON")
 
     def _wal_bytes(self) -> int:
         try:
@@ -170,6 +165,7 @@ def _path_of(url: str) -> Path:
 
 
 def _created(path: Path) -> Path:
+    refuse_to_begin_anew(path)
     # Never open a file that exists: closing it again would drop the locks that SQLite holds in this process.
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640))
@@ -187,11 +183,3 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return stat.st_dev, stat.st_ino
-
-
-def _synced(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dcdaemon.core.audit import AuditRow
 from dcdaemon.core.job import ENDED, UNFINISHED, Fate, Job, JobSpec, JobState
-from dcdaemon.core.ports import DAEMON, Actor, AuditRow, JobChange, JobQuery, Store
+from dcdaemon.core.ports import DAEMON, Actor, JobChange, JobQuery, Store
 
 ADA = Actor(uid=1001, gid=100, user="ada")
 BOB = Actor(uid=1002, gid=100, user="bob", operator=True, via="token")
@@ -52,7 +53,8 @@ def test_everything_that_can_be_asked_for_is_kept(store: Store) -> None:
     submit(store)
     spec = a_spec(
         queue="urgent", account="vision", begin_at=2e9 + 0.25, array_id=1, array_index=3, array_limit=5, after=(1,),
-        after_any=(1,), after_not_ok=(1,), gpu_mem_bytes=10 << 30, preemptible=True,
+        after_any=(1,), after_not_ok=(1,), gpu_mem_bytes=10 << 30, preemptible=True, checkpoint_signal="USR1",
+        checkpoint_s=90.5, launcher="torchrun", ranks=4, hang_after_s=1800.5,
     )  # fmt: skip
     (job,) = store.submit([spec], 1000.0, ADA)
     assert job.spec == spec
@@ -257,8 +259,18 @@ def test_the_audit_tells_who_did_what(store: Store) -> None:
     store.save([JobChange(held, cancelled, 3000.0, None, "cancel")])
     store.save([JobChange(held, cancelled, 4000.0, BOB, "too late")])
     submitted, hold, cancel = store.audit(job_id=job.id)
-    assert submitted == AuditRow(1000.0, 1001, "ada", "socket", "submit", job.id)
-    assert hold == AuditRow(2000.0, 1002, "bob", "token", "hold", job.id, {"from": "waiting", "to": "waiting"})
+    asked = {"state": "waiting", "held": False, "priority": 50, "name": "train", "gpus": 1, "queue": "", "account": ""}
+    subject = f"job {job.id}"
+    assert submitted == AuditRow(
+        1000.0, 1001, "ada", "socket", "submit", job.id, {}, submitted.id, subject=subject, after=asked
+    )
+    detail = {"from": "waiting", "to": "waiting"}
+    assert hold == AuditRow(
+        2000.0, 1002, "bob", "token", "hold", job.id, detail, hold.id, subject=subject,
+        before={"held": False}, after={"held": True},
+    )  # fmt: skip
+    assert cancel.before == {"state": "waiting"}
+    assert cancel.after == {"state": "cancelled"}
     assert (cancel.user, cancel.via) == (DAEMON.user, DAEMON.via)
     assert cancel.detail == {"from": "waiting", "to": "cancelled"}
     assert store.audit(since=2000.0) == [hold, cancel]
@@ -273,3 +285,12 @@ text = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)
 def test_any_text_a_shell_can_pass_is_kept(store: Store, argv: list[str], name: str, cwd: str, mem: int) -> None:
     (job,) = store.submit([a_spec(argv=tuple(argv), name=name, cwd=cwd, mem_bytes=mem)], 1.0, ADA)
     assert store.job(job.id) == job
+
+
+def test_ids_that_are_reserved_are_given_to_nobody(store):
+    first = store.submit([JobSpec(("x",), "/", 1, 1, "u", "x", "e")], 1.0, ADA)[0].id
+    store.reserve_job_ids(first + 10)
+    store.reserve_job_ids(first)
+    later = [job.id for job in store.submit([JobSpec(("x",), "/", 1, 1, "u", "x", "e")] * 2, 2.0, ADA)]
+    assert min(later) > first + 10
+    assert later[1] > later[0]

@@ -30,7 +30,7 @@ def moved(job: Job, state: JobState, gpus: tuple[int, ...]) -> Job:
     if state is JobState.STARTING:
         return job.mark_starting("n1", gpus, simulated=True)
     if state is JobState.WAITING:
-        return job.mark_unstarted() if job.state is JobState.STARTING else job.mark_requeued(9.0)
+        return job.mark_unstarted() if job.state in ACTIVE else job.mark_requeued(9.0)
     if state in ENDED:
         return job.mark_ended(state, 9.0, exit_code=1)
     return replace(job, state=state, version=job.version + 1)

@@ -25,6 +25,7 @@ from dcdaemon.core.errors import StoreUnavailable
 from dcdaemon.core.job import Job, JobSpec, JobState
 from dcdaemon.core.ports import Actor, EnergyRow, GpuMark, JobQuery
 from dcdaemon.core.samples import GpuSample, SensorSample
+from dcdaemon.core.token import Token, TokenRole
 from dcdaemon.store import revision
 from dcdaemon.store.revision import HEAD, REVISIONS
 from dcdaemon.store.schema import metadata
@@ -252,7 +253,9 @@ def test_a_database_of_a_released_version_opens(version: str, tmp_path: Path) ->
     assert [sample.power_w for sample in store.gpu_samples(0, 0, 2e9)] == [310.5]
     assert [anomaly.finding.evidence for anomaly in store.anomalies()] == [{"mean_ratio": 0.01}]
     assert [line.values for line in store.reports(1)] == [{"accuracy": 0.97, "epoch": 3}]
-    assert store.token_owner("ab" * 32) == Actor(1001, 100, "ada", operator=False, via="token")
+    at = 1_760_000_000.0
+    token = Token("ab" * 32, "laptop abababababab", 1001, 100, "ada", TokenRole.SUBMITTER, at, "ada")
+    assert store.tokens() == [token]
     (job,) = store.submit([JobSpec(("x",), "/", 1, 1, "u", "x", "e")], 1.0, ADA)
     assert job.id == 4
     store.close()

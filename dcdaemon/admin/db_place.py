@@ -1,0 +1,72 @@
+"""Which database the configuration names, and whether it can be got at from here."""
+
+import os
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from dcdaemon.config.model import Config
+from dcdaemon.core.errors import Forbidden, NotFound, Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A SQLite database, and the state directory beside which its jobs have theirs."""
+
+    path: Path
+    state_dir: Path
+    node: str
+
+    @property
+    def envs(self) -> Path:
+        """Where the environments of jobs are kept."""
+        return self.state_dir / "env"
+
+    @property
+    def url(self) -> str:
+        """How the store is told of it."""
+        return f"sqlite:///{self.path}"
+
+
+def sqlite_place(config: Config, instead: str) -> Place:
+    """Return the SQLite database of the configuration; raise Refused, with what to use `instead`, for a server."""
+    if not config.storage.url.startswith("sqlite:"):
+        raise Refused("the database is on a PostgreSQL server, which has tools of its own for this", instead)
+    path = Path(config.storage.url.removeprefix("sqlite:///"))
+    return Place(path, Path(config.daemon.state_dir), config.node.name)
+
+
+def refuse_unreachable(place: Place) -> None:
+    """Raise NotFound where there is no database, Forbidden where it is not for this user."""
+    if not _is_file(place.path):
+        raise NotFound(
+            f"there is no database {place.path}",
+            "it is where [storage] url says: dcd config show; --config FILE names the daemon's configuration",
+        )
+    if not os.access(place.path, os.R_OK | os.W_OK):
+        raise Forbidden(
+            f"the database {place.path} is not yours to read",
+            "its owner, mostly root, makes backups; [storage] backup_dir has the daemon make one each day",
+        )
+
+
+def refuse_unreadable(backup: Path) -> None:
+    """Raise NotFound where there is no such backup, Forbidden where it is not for this user."""
+    if not _is_file(backup):
+        raise NotFound(f"there is no backup {backup}", "dcd db backup FILE makes one")
+    if not os.access(backup, os.R_OK):
+        raise Forbidden(f"the backup {backup} is not yours to read", "it holds what all jobs were given")
+
+
+def _is_file(path: Path) -> bool:
+    """Tell whether it is one, or may be one behind a directory that is closed to us."""
+    try:
+        return path.is_file()
+    except PermissionError:
+        return True
+
+
+def open_to_write(path: Path) -> sqlite3.Connection:
+    """Open a database that is there, and that no daemon uses; raise sqlite3.Error."""
+    return sqlite3.connect(f"file:{quote(str(path))}?mode=rw", uri=True, isolation_level=None)

@@ -26,7 +26,8 @@ $ curl --unix-socket /run/dcdaemon/dcd.sock http://dcd/v1/jobs -H 'content-type:
 
 - **Who asks** is the peer of the unix socket (its uid, told by the kernel) or, over TCP, the owner of the token in
   `Authorization: Bearer TOKEN`. No other header and no field of a request changes that. Root, the daemon's own user
-  and the configured operators may act on the jobs of others and drain GPUs.
+  and the configured operators may act on the jobs of others and drain GPUs. What else each
+  role may do, and what is left out of the jobs of others (`"private": true`), is in [security.md](security.md).
 - **Documents** are JSON objects with `"schema": 1`. Keys are in snake case and end in their unit: `_s`, `_bytes`,
   `_w`, `_j`, `_c`, `_hz`, `_ratio`. Times end in `_at` and are ISO 8601 in UTC with offset. What is not known is
   `null`, never 0. New keys may be added; keys are not renamed or removed within `/v1`.

@@ -2,14 +2,16 @@
 
 import logging
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from dcdaemon.api import bookings, events, gpus, jobs, ledger, logs, queues, status, wait
+from dcdaemon.api import audit, bookings, events, gpus, jobs, ledger, logs, queues, status, tokens, wait
 from dcdaemon.api.changes import Changes
+from dcdaemon.api.door import Doorkeeper
 from dcdaemon.api.limits import FairTurns
+from dcdaemon.api.needs import meet_need, undeclared
 from dcdaemon.control.desk import Desk
 from dcdaemon.core.errors import BadInput, DcdError, NotFound
 
@@ -18,12 +20,15 @@ log = logging.getLogger(__name__)
 
 def make_app(desk: Desk, changes: Changes, version: str) -> FastAPI:
     """Return the application for one desk; `changes` wakes the streams."""
-    app = FastAPI(title="dcdaemon", version=version, docs_url=None, redoc_url=None)
+    app = FastAPI(title="dcdaemon", version=version, docs_url=None, redoc_url=None, dependencies=[Depends(meet_need)])
     app.state.desk = desk
     app.state.changes = changes
-    for part in (jobs, logs, wait, gpus, bookings, queues, events, ledger, status):
+    for part in (jobs, logs, wait, gpus, bookings, queues, events, ledger, status, tokens, audit):
+        if unknown := undeclared(part.router.routes):
+            raise RuntimeError(f"api/needs.py does not say who may use {', '.join(unknown)}")
         app.include_router(part.router)
     app.add_middleware(FairTurns)
+    app.add_middleware(Doorkeeper)  # the last one added is the first to be asked
     app.add_exception_handler(DcdError, _refuse)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _no_route)

@@ -11,7 +11,9 @@ from dcdaemon.control.wish import DEFAULT_PRIORITY, Wish
 
 
 def _utf8(text: str) -> str:
-    """Refuse half characters, which JSON can name and no database keeps."""
+    """Refuse half characters and zeros, which JSON can name, and no database or command line keeps."""
+    if "\0" in text:
+        raise ValueError("a text with a zero byte")
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -87,6 +89,11 @@ class JobBody(_Strict):
     after_any: Texts = Field(default=[], max_length=1000)
     after_not_ok: Texts = Field(default=[], max_length=1000)
     gpu_mem_bytes: Amount | None = None
+    checkpoint_signal: Text | None = None
+    checkpoint_s: float | None = None
+    launcher: Text | None = None
+    ranks: Amount | None = None
+    hang_after_s: float | None = None
 
     def wish(self) -> Wish:
         """Return it as the use case takes it."""
@@ -108,7 +115,7 @@ class ChangeBody(_Strict):
 
     select: Texts = Field(default=[], max_length=10_000)
     name: Text | None = None
-    signal: Text = "TERM"
+    signal: Text | None = None
     grace_s: float | None = Field(default=None, ge=0, le=86400)
 
 

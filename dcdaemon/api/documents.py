@@ -9,7 +9,7 @@ from dcdaemon.core.job import ACTIVE, Job, Usage
 from dcdaemon.core.log_path import log_path
 from dcdaemon.core.ports import Actor
 from dcdaemon.core.reasons import Reason
-from dcdaemon.core.secrecy import mask_argv
+from dcdaemon.core.secrecy import mask_argv, mask_facts, mask_text
 
 Document = dict[str, Any]
 SCHEMA = 1
@@ -39,24 +39,27 @@ def job_document(  # noqa: PLR0913  a job is told from five sources
     """Return a job as listed everywhere; `lent` when it runs on GPUs beyond a quota, which can be recalled."""
     spec = job.spec
     return {
-        "schema": SCHEMA, "id": job.id, "name": spec.name, "user": spec.user, "uid": spec.uid, "node": job.node,
-        "state": job.state.value, "held": job.held, "priority": job.priority, "gpus_asked": spec.gpus,
+        "schema": SCHEMA, "id": job.id, "name": mask_text(spec.name), "user": spec.user, "uid": spec.uid,
+        "node": job.node, "state": job.state.value, "held": job.held, "priority": job.priority, "gpus_asked": spec.gpus,
         "gpus": list(job.gpus), "cpus": spec.cpus, "mem_bytes": spec.mem_bytes, "limit_s": spec.limit_s,
-        "argv": mask_argv(spec.argv), "cwd": spec.cwd, "log_path": log_path(job), "after": list(spec.after),
+        "argv": mask_argv(spec.argv), "cwd": mask_text(spec.cwd), "log_path": mask_facts(log_path(job)),
+        "after": list(spec.after),
         "after_any": list(spec.after_any), "after_not_ok": list(spec.after_not_ok), "queue": spec.queue,
         "account": spec.account, "begin_at": iso(spec.begin_at), "array_id": spec.array_id,
         "array_index": spec.array_index, "array_limit": spec.array_limit, "gpu_mem_bytes": spec.gpu_mem_bytes,
+        "checkpoint_signal": spec.checkpoint_signal, "checkpoint_s": spec.checkpoint_s, "launcher": spec.launcher,
+        "ranks": spec.ranks, "hang_after_s": spec.hang_after_s,
         "preemptible": spec.preemptible, "lent": lent, "predicted_s": job.predicted_s, "predicted_by": job.predicted_by,
         "forecast_at": iso(job.forecast_at), "forecast_low_at": iso(job.forecast_low_at),
         "forecast_high_at": iso(job.forecast_high_at), "preempted": job.preempted, "lost_s": job.lost_s,
         "attempt": job.attempt, "submitted_at": iso(job.submitted_at), "started_at": iso(job.started_at),
         "ended_at": iso(job.ended_at), "wait_s": wait_s(job, now), "run_s": run_s(job, now),
-        "exit_code": job.exit_code, "signal": job.signal, "cause": job.cause,
+        "exit_code": job.exit_code, "signal": job.signal, "cause": mask_facts(job.cause),
         "energy_j": joules(usage.energy_mj) if usage is not None else None,
         "gpu_s": usage.gpu_s if usage is not None else None,
         "gpu_util_ratio": usage.gpu_util_ratio if usage is not None else None,
         "gpu_power_w": power_w, "mem_peak_bytes": usage.mem_peak_bytes if usage is not None else None,
-        "reported": job.reported, "simulated": job.simulated,
+        "reported": mask_facts(job.reported), "simulated": job.simulated,
         "anomalies": [{"id": anomaly.id, "rule": anomaly.finding.rule} for anomaly in anomalies],
         "reason": None if reason is None else brief_document(reason, short),
     }  # fmt: skip
@@ -64,7 +67,8 @@ def job_document(  # noqa: PLR0913  a job is told from five sources
 
 def brief_document(reason: Reason, short: str | None) -> Document:
     """Return why a job waits as listings have it; `limit` names the limit that refuses it, by kind and whose it is."""
-    return {"code": reason.code.value, "short": short, "limit": jsonable(reason.facts.get("limit"))}
+    limit = jsonable(reason.facts.get("limit"))
+    return {"code": reason.code.value, "short": mask_facts(short), "limit": mask_facts(limit)}
 
 
 def wait_s(job: Job, now: float) -> float | None:
@@ -93,7 +97,7 @@ def reason_document(job: Job, reason: Reason) -> Document:
     unblock = reason.unblock
     return {
         "schema": SCHEMA, "job_id": job.id, "state": job.state.value, "code": reason.code.value,
-        "sentence": reason.sentence, "facts": jsonable(reason.facts),
+        "sentence": mask_text(reason.sentence), "facts": mask_facts(jsonable(reason.facts)),
         "unblock": {
             "end_jobs": list(unblock.end_jobs), "skip_jobs": list(unblock.skip_jobs),
             "finish_dependencies": list(unblock.finish_dependencies), "release": unblock.release,
@@ -115,7 +119,7 @@ def anomaly_document(anomaly: Anomaly, reader: Actor) -> Document:
         evidence["log_tail"] = None
     return {
         "id": anomaly.id, "rule": finding.rule, "severity": finding.severity.value, "subject": finding.subject,
-        "message": finding.message, "evidence": evidence, "job_id": finding.job_id,
+        "message": mask_text(finding.message), "evidence": mask_facts(evidence), "job_id": finding.job_id,
         "gpu": finding.gpu, "raised_at": iso(anomaly.raised_at), "cleared_at": iso(anomaly.cleared_at),
         "acked_by": anomaly.acked_by,
     }  # fmt: skip

@@ -13,11 +13,14 @@ from dcdaemon.control.drain import drain, undrain
 from dcdaemon.control.gpu_state import health
 from dcdaemon.control.newest import device
 from dcdaemon.control.release import release_driver
+from dcdaemon.core.container import Container
 from dcdaemon.core.errors import StoreUnavailable
 from dcdaemon.core.gpu import GpuInfo, GpuProcess
 from dcdaemon.core.job import Job
 from dcdaemon.core.metric import metrics_of
+from dcdaemon.core.ports import Actor
 from dcdaemon.core.samples import CLOCK_EVENT_BITS, GpuReading, GpuSample, MigSample
+from dcdaemon.core.secrecy import mask_facts, mask_text
 from dcdaemon.core.view import GpuBlock, GpuSlot
 
 router = APIRouter(prefix="/v1", tags=["gpus"])
@@ -25,7 +28,7 @@ _STATE_OF_BLOCK = {GpuBlock.DRAINED: "drained", GpuBlock.HEALTH: "unhealthy", Gp
 
 
 @router.get("/gpus")
-def get_gpus(desk: DeskOf, _: ActorOf) -> Document:
+def get_gpus(desk: DeskOf, actor: ActorOf) -> Document:
     """Tell what each GPU does and for whom."""
     reading = desk.board.gpus
     samples = {sample.gpu: sample for sample in reading.samples}
@@ -34,16 +37,37 @@ def get_gpus(desk: DeskOf, _: ActorOf) -> Document:
     energy_mj = _energy_mj(desk)
     gpus = []
     for gpu in reading.gpus:
-        document = gpu_document(
-            desk, gpu, reading, samples.get(gpu.index), slots.get(gpu.index), holders.get(gpu.index, ())
-        )
+        jobs = holders.get(gpu.index, ())
+        document = gpu_document(desk, gpu, reading, samples.get(gpu.index), slots.get(gpu.index), jobs)
         booked = energy_mj.get(str(gpu.index))
-        gpus.append({**document, "energy_j": None if booked is None else booked / 1000})
+        gpus.append({**_seen(desk, actor, document, jobs), "energy_j": None if booked is None else booked / 1000})
     return {
         "schema": SCHEMA, "node": desk.node, "driver_version": reading.driver_version,
         "driver_error": reading.driver_error, "released_until": iso(reading.released_until),
         "simulated": desk.gpus_simulated, "gpus": gpus, "queues": _queues(desk),
     }  # fmt: skip
+
+
+def _seen(desk: Desk, actor: Actor, document: Document, jobs: Sequence[Job]) -> Document:
+    """Leave out what is not the reader's business: of others' jobs the commands, or all of them.
+
+    Processes outside of the queue are told in full: they are in everybody's way.
+    """
+    seen = [_job(job) for job in jobs if desk.may_see(actor, job)]
+    by_id = {job.id: job for job in jobs}
+    processes = [_seen_process(desk, actor, one, by_id.get(one["job_id"])) for one in document["processes"]]
+    return {**document, "job": seen[0] if seen else None, "jobs": seen, "processes": processes}
+
+
+def _seen_process(desk: Desk, actor: Actor, process: Document, job: Job | None) -> Document:
+    if job is None or desk.may_see_details(actor, job):
+        return process
+    hidden: Document = (
+        {"command": None, "container": None}
+        if desk.may_see(actor, job)
+        else {"command": None, "container": None, "user": None, "job_id": None}
+    )
+    return {**process, **hidden}
 
 
 def _queues(desk: Desk) -> list[Document]:
@@ -81,8 +105,8 @@ def gpu_document(
         "clock_events": None if reasons is None else [name for bit, name in CLOCK_EVENT_BITS.items() if bit & reasons],
         "sample_age_s": None if sample is None else round(max(now_s - sample.monotonic_s, 0.0), 3),
         "health": health(gpu.index, reading).value, "state": _state(slot, jobs, bookings),
-        "blocked_detail": slot.blocked_detail if slot is not None and slot.blocked else None,
-        "drained_reason": slot.blocked_detail if slot is not None and slot.blocked is GpuBlock.DRAINED else None,
+        "blocked_detail": mask_text(slot.blocked_detail) if slot is not None and slot.blocked else None,
+        "drained_reason": _why_drained(slot),
         "job": _job(jobs[0]) if jobs else None, "jobs": [_job(job) for job in jobs],
         "bookings": bookings,
         "processes": [_process(process) for process in value.processes or ()],
@@ -91,17 +115,30 @@ def gpu_document(
     }  # fmt: skip
 
 
+def _why_drained(slot: GpuSlot | None) -> str | None:
+    return mask_text(slot.blocked_detail) if slot is not None and slot.blocked is GpuBlock.DRAINED else None
+
+
 def _job(job: Job) -> Document:
     spec = job.spec
-    return {"id": job.id, "name": spec.name, "user": spec.user, "gpu_mem_bytes": spec.gpu_mem_bytes}
+    return {"id": job.id, "name": mask_text(spec.name), "user": spec.user, "gpu_mem_bytes": spec.gpu_mem_bytes}
 
 
 def _process(process: GpuProcess) -> Document:
     return {
-        "pid": process.pid, "user": process.user, "command": process.command,
+        "pid": process.pid, "user": process.user, "command": mask_facts(process.command),
         "age_s": None if process.age_s is None else round(process.age_s, 1),
         "mem_used_bytes": process.mem_used_bytes, "sm_util_ratio": process.sm_util_ratio,
-        "instance": process.instance, "job_id": process.job_id,
+        "instance": process.instance, "job_id": process.job_id, "job_by": process.job_by,
+        "stray": process.stray,
+        "container": None if process.container is None else _container(process.container),
+    }  # fmt: skip
+
+
+def _container(container: Container) -> Document:
+    return {
+        "runtime": container.runtime, "id": container.id, "image": container.image,
+        "names_job": container.names_job, "stop_command": container.stop_command,
     }  # fmt: skip
 
 

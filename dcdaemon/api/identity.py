@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import hashlib
 import pwd
 import socket
 import struct
@@ -10,21 +9,26 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from dcdaemon.control.desk import Desk
+from dcdaemon.control.tokens import admit
 from dcdaemon.core.errors import Unauthorized
 from dcdaemon.core.ports import Actor
 
-#: Our own key in the ASGI scope; no header can reach it.
+#: Our own keys in the ASGI scope; no header can reach them.
 PEER_KEY = "dcd_peer"
+PID_KEY = "dcd_pid"
+ACTOR_KEY = "dcd_actor"
 _UCRED = struct.Struct("3i")
 
 
 class PeerProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol that also notes the uid and gid of a unix socket's peer (SO_PEERCRED, unix(7))."""
+    """uvicorn's HTTP protocol that also notes uid, gid and pid of a unix socket's peer (SO_PEERCRED, unix(7))."""
 
     peer: tuple[int, int] | None = None
+    pid: int | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Read the peer's credentials once per connection."""
@@ -32,7 +36,7 @@ class PeerProtocol(HttpToolsProtocol):
         connection = transport.get_extra_info("socket")
         if connection is not None and connection.family == socket.AF_UNIX:
             credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-            _, uid, gid = _UCRED.unpack(credentials)
+            self.pid, uid, gid = _UCRED.unpack(credentials)
             self.peer = (uid, gid)
 
     def on_message_begin(self) -> None:
@@ -40,6 +44,7 @@ class PeerProtocol(HttpToolsProtocol):
         super().on_message_begin()
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         scope[PEER_KEY] = self.peer
+        scope[PID_KEY] = self.pid
 
 
 async def desk_of(request: Request) -> Desk:
@@ -49,30 +54,29 @@ async def desk_of(request: Request) -> Desk:
 
 
 async def actor_of(request: Request) -> Actor:
+    """Return who asks, as the door found out."""
+    actor: Actor = request.scope[ACTOR_KEY]
+    return actor
+
+
+async def actor_of_scope(desk: Desk, scope: Scope) -> Actor:
     """Return who asks; raise Unauthorized for TCP without a good token."""
-    desk: Desk = request.app.state.desk
-    peer = request.scope.get(PEER_KEY)
+    peer = scope.get(PEER_KEY)
     if peer is not None:
         uid, gid = peer
         user = user_name(uid)
-        operator = uid in {0, desk.rules.daemon_uid} or user in desk.rules.operators
-        return Actor(uid=uid, gid=gid, user=user, operator=operator, via="socket")
-    return await run_in_threadpool(_token_owner, desk, request.headers.get("authorization", ""))
+        return Actor(uid, gid, user, desk.is_operator(uid, user), via="socket", peer=f"pid {scope.get(PID_KEY)}")
+    client = scope.get("client")
+    address = f"{client[0]}:{client[1]}" if client else None
+    return await run_in_threadpool(admit, desk, authorization(scope), address)
 
 
-def _token_owner(desk: Desk, header: str) -> Actor:
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer" or not token:
-        raise Unauthorized("this address needs a token", "send it with --token-file FILE, or use the unix socket")
-    owner = desk.store.token_owner(hash_token(token.strip()))
-    if owner is None:
-        raise Unauthorized("this token is not known here", "check --token-file, or use the unix socket")
-    return owner
-
-
-def hash_token(token: str) -> str:
-    """Return the SHA-256 of a token; tokens are 256 random bits, so no slow hash is needed."""
-    return hashlib.sha256(token.encode()).hexdigest()
+def authorization(scope: Scope) -> str:
+    """Return the one `Authorization` header, "" where there is none; raise Unauthorized where there are several."""
+    found = [value for name, value in scope["headers"] if name == b"authorization"]
+    if len(found) > 1:
+        raise Unauthorized("the request has several Authorization headers", "send one")
+    return found[0].decode("latin-1") if found else ""
 
 
 @functools.lru_cache(maxsize=1024)

@@ -1,23 +1,27 @@
 """Jobs over HTTP: submit, list, show, why, reports, and the verbs that change them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import Annotated
 
 from fastapi import APIRouter, Query, status
 
 from dcdaemon.api.bodies import ChangeBody, SubmitBody
-from dcdaemon.api.documents import SCHEMA, Document, anomaly_document, iso, reason_document
+from dcdaemon.api.documents import SCHEMA, Document, iso, reason_document
 from dcdaemon.api.identity import ActorOf, DeskOf
 from dcdaemon.api.listing import Filter, list_jobs, listed, summary
+from dcdaemon.api.visible import shown_anomaly, shown_job
 from dcdaemon.control import change
+from dcdaemon.control.access import find_seen
 from dcdaemon.control.desk import Desk
 from dcdaemon.control.select import resolve
 from dcdaemon.control.submit import check, submit
+from dcdaemon.control.together import Changed
 from dcdaemon.control.why import short_whys, why
-from dcdaemon.core.errors import BadInput, DcdError
+from dcdaemon.core.errors import BadInput
 from dcdaemon.core.job import SLURM_CODES, Job, JobState
 from dcdaemon.core.ports import Actor
+from dcdaemon.core.secrecy import mask_facts
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
 _EXPLAIN_AT_MOST = 20
@@ -32,7 +36,7 @@ def submit_jobs(body: SubmitBody, desk: DeskOf, actor: ActorOf) -> Document:
         return {"schema": SCHEMA, "jobs": [], "accepted": len(specs), "starts": []}
     jobs = submit(desk, actor, wishes, body.env)
     starts = short_whys(desk, [job.id for job in jobs[:_EXPLAIN_AT_MOST]]) if body.explain else []
-    return {"schema": SCHEMA, "jobs": listed(desk, jobs, details=False), "starts": starts}
+    return {"schema": SCHEMA, "jobs": listed(desk, actor, jobs, details=False), "starts": starts}
 
 
 @router.get("/jobs")
@@ -51,10 +55,10 @@ def get_jobs(  # noqa: PLR0913  each is one filter of the listing
     """List jobs: the unfinished ones unless a filter says otherwise; `sel` takes ids, ranges, `name:TEXT`."""
     ids = resolve(desk, actor, sel) if sel else None
     wanted = Filter(ids, frozenset(parse_state(word) for word in state), user, name, since_s, limit, all_states=all)
-    jobs, total = list_jobs(desk, wanted)
+    jobs, total = list_jobs(desk, actor, wanted)
     return {
         "schema": SCHEMA,
-        "jobs": listed(desk, jobs),
+        "jobs": listed(desk, actor, jobs),
         "summary": {**summary(desk), "shown": len(jobs), "total": total},
     }
 
@@ -74,16 +78,16 @@ def parse_state(word: str) -> JobState:
 @router.get("/jobs/{job_id}")
 def get_job(job_id: int, desk: DeskOf, actor: ActorOf) -> Document:
     """Tell everything about one job."""
-    job = change.find(desk, job_id)
-    document = listed(desk, [job])[0]
-    anomalies = desk.store.anomalies(job_id=job_id)
-    return {
-        **document,
+    job = find_seen(desk, actor, job_id)
+    anomalies = (shown_anomaly(desk, actor, anomaly, job) for anomaly in desk.store.anomalies(job_id=job_id))
+    document = {
+        **listed(desk, actor, [job])[0],
         "timeline": timeline(desk, job),
-        "anomalies": [anomaly_document(anomaly, actor) for anomaly in anomalies],
+        "anomalies": [anomaly for anomaly in anomalies if anomaly is not None],
         "reports": desk.store.report_count(job_id),
         "pids": list(desk.engine.pids(job)) if job.pid is not None and job.ended_at is None else [],
     }
+    return shown_job(desk, actor, job, document)
 
 
 def timeline(desk: Desk, job: Job) -> list[Document]:
@@ -96,20 +100,25 @@ def timeline(desk: Desk, job: Job) -> list[Document]:
 
 
 @router.get("/jobs/{job_id}/why")
-def why_job(job_id: int, desk: DeskOf, _: ActorOf) -> Document:
+def why_job(job_id: int, desk: DeskOf, actor: ActorOf) -> Document:
     """Tell why a job does not run now, and what would start it."""
-    job = change.find(desk, job_id)
+    job = find_seen(desk, actor, job_id)
     return reason_document(job, why(desk, job))
 
 
 @router.get("/jobs/{job_id}/reports")
-def get_reports(job_id: int, desk: DeskOf, _: ActorOf) -> Document:
-    """Return what a job reported about its training."""
-    change.find(desk, job_id)
+def get_reports(job_id: int, desk: DeskOf, actor: ActorOf) -> Document:
+    """Return what a job reported about its training, to its owner and to operators."""
+    desk.check_rights(actor, find_seen(desk, actor, job_id), "read the reports of")
     return {
         "schema": SCHEMA,
         "reports": [
-            {"at": iso(report.at), "attempt": report.attempt, "step": report.step, "values": dict(report.values)}
+            {
+                "at": iso(report.at),
+                "attempt": report.attempt,
+                "step": report.step,
+                "values": mask_facts(dict(report.values)),
+            }
             for report in desk.store.reports(job_id)
         ],
     }
@@ -118,35 +127,35 @@ def get_reports(job_id: int, desk: DeskOf, _: ActorOf) -> Document:
 @router.post("/jobs/cancel")
 def cancel_jobs(body: ChangeBody, desk: DeskOf, actor: ActorOf) -> Document:
     """End jobs: waiting ones at once, active ones by signal, grace, KILL."""
-    return _each(desk, actor, body, lambda job_id: change.cancel(desk, actor, job_id, body.signal, body.grace_s))
+    changed = change.cancel_all(desk, actor, _selected(desk, actor, body), body.signal, body.grace_s)
+    return _changed(desk, actor, changed)
 
 
 @router.post("/jobs/hold")
 def hold_jobs(body: ChangeBody, desk: DeskOf, actor: ActorOf) -> Document:
     """Keep waiting jobs from starting."""
-    return _each(desk, actor, body, lambda job_id: change.hold(desk, actor, job_id))
+    return _changed(desk, actor, change.hold_all(desk, actor, _selected(desk, actor, body)))
 
 
 @router.post("/jobs/release")
 def release_jobs(body: ChangeBody, desk: DeskOf, actor: ActorOf) -> Document:
     """Let held jobs start again."""
-    return _each(desk, actor, body, lambda job_id: change.release(desk, actor, job_id))
+    return _changed(desk, actor, change.release_all(desk, actor, _selected(desk, actor, body)))
 
 
 @router.post("/jobs/requeue")
 def requeue_jobs(body: ChangeBody, desk: DeskOf, actor: ActorOf) -> Document:
     """Run jobs again."""
-    return _each(desk, actor, body, lambda job_id: change.requeue(desk, actor, job_id))
+    return _changed(desk, actor, change.requeue_all(desk, actor, _selected(desk, actor, body)))
 
 
-def _each(desk: Desk, actor: Actor, body: ChangeBody, verb: Callable[[int], Job]) -> Document:
-    """Do the verb to each selected job; one refusal does not stop the others."""
-    ids: Sequence[int] = resolve(desk, actor, body.select, body.name)
-    jobs: list[Job] = []
-    refused: list[Document] = []
-    for job_id in ids:
-        try:
-            jobs.append(verb(job_id))
-        except DcdError as error:
-            refused.append({"id": job_id, "code": error.code, "message": error.message, "hint": error.hint})
-    return {"schema": SCHEMA, "jobs": listed(desk, jobs, details=False), "refused": refused}
+def _selected(desk: Desk, actor: Actor, body: ChangeBody) -> Sequence[int]:
+    return list(dict.fromkeys(resolve(desk, actor, body.select, body.name)))
+
+
+def _changed(desk: Desk, actor: Actor, changed: Changed) -> Document:
+    refused = [
+        {"id": job_id, "code": error.code, "message": error.message, "hint": error.hint}
+        for job_id, error in changed.refused
+    ]
+    return {"schema": SCHEMA, "jobs": listed(desk, actor, changed.jobs, details=False), "refused": refused}

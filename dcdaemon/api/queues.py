@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from dcdaemon.api.documents import SCHEMA, Document
 from dcdaemon.api.identity import ActorOf, DeskOf
+from dcdaemon.control.access import sees_only_own
 from dcdaemon.control.queue_report import QueueLine, deciding_queues, gone, queue_lines, your_use
 from dcdaemon.control.share_report import share_lines
 
@@ -37,9 +38,10 @@ def _queue(line: QueueLine) -> Document:
 
 
 @router.get("/shares")
-def get_shares(desk: DeskOf, _: ActorOf) -> Document:
+def get_shares(desk: DeskOf, actor: ActorOf) -> Document:
     """Tell what each account and user has had of the GPUs, where the past counts less, and who comes next."""
+    own = sees_only_own(desk, actor)
     return {
         "schema": SCHEMA, "half_life_s": desk.book.sharing.half_life_s, "queues": deciding_queues(desk),
-        "shares": [asdict(line) for line in share_lines(desk)],
+        "shares": [asdict(line) for line in share_lines(desk) if line.user in (None, actor.user) or not own],
     }  # fmt: skip

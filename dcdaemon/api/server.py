@@ -14,6 +14,7 @@ import uvicorn
 from dcdaemon.api.app import make_app
 from dcdaemon.api.changes import Changes
 from dcdaemon.api.limits import LimitedProtocol
+from dcdaemon.api.tls import Tls
 from dcdaemon.control.desk import Desk
 from dcdaemon.core.errors import BadConfig, DcdError, Refused
 
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 _START_WITHIN_S = 15.0
 #: How often uvicorn looks after itself: it needs that only for the Date header.
 _NAP_S = 5.0
+#: Who connects and then says nothing holds a descriptor for so long.
+_HANDSHAKE_WITHIN_S = 10.0
 
 
 class ApiServer:
@@ -33,6 +36,7 @@ class ApiServer:
         version: str,
         sockets: list[socket.socket],
         on_failure: Callable[[str, BaseException], None],
+        tls: Tls | None = None,
     ) -> None:
         self._changes = changes
         self._sockets = sockets
@@ -42,7 +46,7 @@ class ApiServer:
             proxy_headers=False, forwarded_allow_ips="", server_header=False, log_config=None, access_log=False,
             timeout_graceful_shutdown=1, backlog=1024,
         )  # fmt: skip
-        self._server = _CalmServer(config)
+        self._server = _CalmServer(config, tls)
         self._thread = threading.Thread(target=self._run, name="api", daemon=True)
         self._failure: BaseException | None = None
         self._ready = threading.Event()
@@ -94,10 +98,29 @@ class ApiServer:
 class _CalmServer(uvicorn.Server):
     """uvicorn wakes ten times a second to see whether it should end; this one sleeps until it is told."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, tls: Tls | None) -> None:
         super().__init__(config)
+        self._tls = tls
         self._loop: asyncio.AbstractEventLoop | None = None
         self._told = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen: in the clear on the unix socket, whose peer the kernel names, and with TLS on TCP where it is set."""
+        plain = [one for one in sockets or [] if self._tls is None or one.family == socket.AF_UNIX]
+        await super().startup(plain)
+        for listener in sockets or []:
+            if self._tls is not None and listener not in plain:
+                self.servers.append(await self._listen(listener, self._tls))
+
+    async def _listen(self, listener: socket.socket, tls: Tls) -> asyncio.Server:
+        def protocol() -> asyncio.Protocol:
+            state = self.lifespan.state
+            return LimitedProtocol(config=self.config, server_state=self.server_state, app_state=state)
+
+        return await asyncio.get_running_loop().create_server(
+            protocol, sock=listener, ssl=tls.context, backlog=self.config.backlog,
+            ssl_handshake_timeout=_HANDSHAKE_WITHIN_S, ssl_shutdown_timeout=1.0,
+        )  # fmt: skip
 
     def wake_to_exit(self) -> None:
         """Have the server end now, from any thread."""

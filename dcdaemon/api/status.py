@@ -10,8 +10,10 @@ from dcdaemon.api.documents import SCHEMA, Document, iso
 from dcdaemon.api.identity import ActorOf, DeskOf
 from dcdaemon.api.listing import summary
 from dcdaemon.control.desk import Desk
+from dcdaemon.core.errors import StoreUnavailable
+from dcdaemon.core.ports import Actor
 from dcdaemon.core.samples import AnySample, GpuSample
-from dcdaemon.core.secrecy import mask_url
+from dcdaemon.core.secrecy import mask_facts, mask_url
 from dcdaemon.core.units import format_duration
 
 router = APIRouter(prefix="/v1", tags=["daemon"])
@@ -20,7 +22,7 @@ router = APIRouter(prefix="/v1", tags=["daemon"])
 @router.get("/status")
 def get_status(desk: DeskOf, actor: ActorOf) -> Document:
     """Tell whether every duty ticks, and what is where."""
-    facts, counts, database = desk.board.facts, summary(desk), desk.store.facts()
+    facts, counts, (database, open_anomalies) = desk.board.facts, summary(desk), _of_store(desk)
     return {
         "schema": SCHEMA, "version": facts.version, "node": desk.node, "started_at": iso(facts.started_at),
         "pid": facts.pid, "uid": facts.uid, "simulated": facts.simulated, "you": actor.user, "operator": actor.operator,
@@ -38,16 +40,32 @@ def get_status(desk: DeskOf, actor: ActorOf) -> Document:
             "total": counts["gpus"], "busy": counts["gpus_busy"], "drained": counts["gpus_drained"],
             "foreign": counts["gpus_foreign"], "unhealthy": counts["gpus_unhealthy"],
         },
-        "database": {
-            "url": mask_url(database.url), "dialect": database.dialect, "schema": database.schema,
-            "size_bytes": database.size_bytes, "jobs": database.jobs, "samples_dropped": database.samples_dropped,
-        },
+        "database": database,
         "predictions": _predictions(desk), "forecasts": _forecasts(desk), "engine": facts.engine,
+        "isolation": {"name": facts.isolation, "manager": facts.manager, "reasons": list(facts.isolation_reasons)},
         "driver_version": desk.board.gpus.driver_version,
         "driver_error": desk.board.gpus.driver_error,
-        "open_anomalies": len(desk.store.anomalies(open_only=True)), "rss_bytes": _rss_bytes(),
-        "config_warnings": list(facts.config_warnings),
+        "open_anomalies": open_anomalies, "rss_bytes": _rss_bytes(),
+        "config_warnings": mask_facts(list(facts.config_warnings)), "refused_callers": desk.attempts.refused,
+        "visibility": desk.rules.visibility.value, "role": _role(actor),
     }  # fmt: skip
+
+
+def _of_store(desk: Desk) -> tuple[Document, int | None]:
+    """Tell of the database, and how many anomalies are open in it; while it does not answer, why that is."""
+    try:
+        facts, open_anomalies = desk.store.facts(), len(desk.store.anomalies(open_only=True))
+    except StoreUnavailable as error:
+        unknown = dict.fromkeys(("url", "dialect", "schema", "size_bytes", "jobs", "samples_dropped"))
+        return {**unknown, "error": mask_facts(error.message)}, None
+    return {
+        "url": mask_url(facts.url), "dialect": facts.dialect, "schema": facts.schema, "size_bytes": facts.size_bytes,
+        "jobs": facts.jobs, "samples_dropped": facts.samples_dropped, "error": None,
+    }, open_anomalies  # fmt: skip
+
+
+def _role(actor: Actor) -> str:
+    return "viewer" if actor.read_only else "operator" if actor.operator else "submitter"
 
 
 def _predictions(desk: Desk) -> Document:

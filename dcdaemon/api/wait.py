@@ -15,7 +15,7 @@ from dcdaemon.control.desk import Desk
 from dcdaemon.control.select import resolve
 from dcdaemon.core.errors import Unreachable
 from dcdaemon.core.job import UNFINISHED
-from dcdaemon.core.ports import JobQuery
+from dcdaemon.core.ports import Actor, JobQuery
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
 _LONGEST_NAP_S = 30.0
@@ -53,7 +53,7 @@ async def wait(  # noqa: PLR0913  each is one option of `dcd wait`
             raise Unreachable("the daemon is being stopped; jobs go on", "ask again when it is back")
     if settled and done:
         await _settle(desk, ids)
-    return await run_in_threadpool(_answer, desk, ids, done)
+    return await run_in_threadpool(_answer, desk, actor, ids, done)
 
 
 async def _settle(desk: Desk, ids: tuple[int, ...]) -> None:
@@ -71,6 +71,6 @@ def _done(desk: Desk, ids: tuple[int, ...], *, one_is_enough: bool) -> bool:
     return any(ended) if one_is_enough and ids else all(ended)
 
 
-def _answer(desk: Desk, ids: tuple[int, ...], done: bool) -> Document:  # noqa: FBT001  a value, not a switch
+def _answer(desk: Desk, actor: Actor, ids: tuple[int, ...], done: bool) -> Document:  # noqa: FBT001  a value
     jobs = desk.store.jobs(JobQuery(ids=ids, oldest_first=True)) if ids else []
-    return {"schema": SCHEMA, "done": done, "jobs": listed(desk, jobs)}
+    return {"schema": SCHEMA, "done": done, "jobs": listed(desk, actor, jobs)}

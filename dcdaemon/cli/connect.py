@@ -9,9 +9,10 @@ from dcdaemon.core.errors import BadInput
 SYSTEM_SOCKET = "/run/dcdaemon/dcd.sock"
 
 
-def connect(url: str | None, token_file: str | None) -> Client:
+def connect(url: str | None, token_file: str | None, ca_file: str | None = None) -> Client:
     """Return a client for the daemon that is named by --url, DCD_URL or the configuration."""
-    return Client(url or os.environ.get("DCD_URL") or usual_url(), read_token(token_file))
+    address = url or os.environ.get("DCD_URL") or usual_url()
+    return Client(address, read_token(token_file), ca_file=ca_file or os.environ.get("DCD_CA_FILE"))
 
 
 def usual_url() -> str:

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from dcdaemon.core.errors import BadInput
 
-_FORMS = "write it like unix:///run/dcdaemon/dcd.sock or http://127.0.0.1:7717"
+_FORMS = "write it like unix:///run/dcdaemon/dcd.sock, https://node1:7717 or http://127.0.0.1:7717"
 _DEFAULT_PORT = 7717
 
 
@@ -17,10 +17,11 @@ class Address:
     socket_path: str | None = None
     host: str = "localhost"
     port: int = _DEFAULT_PORT
+    tls: bool = False
 
 
 def parse_url(url: str) -> Address:
-    """Return the address that `unix:///path`, a bare `/path` or `http://host:port` names; raise BadInput."""
+    """Return the address that `unix:///path`, `/path` or `https://host:port` (also http) names; raise BadInput."""
     if url.startswith("/"):
         return Address(f"unix://{url}", socket_path=url)
     try:
@@ -30,11 +31,9 @@ def parse_url(url: str) -> Address:
         raise BadInput(f"the daemon's address {url!r} cannot be read: {error}", _FORMS) from error
     if parts.scheme == "unix" and not parts.netloc and parts.path.startswith("/"):
         return Address(url, socket_path=parts.path)
-    if parts.scheme == "http" and host and parts.path in ("", "/") and not parts.query:
-        return Address(url.rstrip("/"), host=host, port=port or _DEFAULT_PORT)
-    if parts.scheme == "https":
-        raise BadInput(
-            f"the daemon's address {url!r} asks for TLS, which it does not speak",
-            "use an SSH tunnel (ssh -L 7717:127.0.0.1:7717 NODE) and http://127.0.0.1:7717",
-        )
+    if parts.username is not None or parts.query or parts.fragment:
+        # Not repeated: it may hold a password or a token, which have no place in an address.
+        raise BadInput("the daemon's address holds more than host and port", "a token goes into a file: --token-file")
+    if parts.scheme in ("http", "https") and host and parts.path in ("", "/"):
+        return Address(url.rstrip("/"), host=host, port=port or _DEFAULT_PORT, tls=parts.scheme == "https")
     raise BadInput(f"the daemon's address {url!r} cannot be read", _FORMS)

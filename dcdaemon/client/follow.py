@@ -11,9 +11,10 @@ PATIENCE_S = 60.0
 _PAUSE_S = 0.25
 
 
-def read_log(client: Client, job_id: int, lines: int) -> Iterator[bytes]:
-    """Yield the last lines of a job's output as they are now."""
-    with client.stream(f"/v1/jobs/{job_id}/log", {"lines": lines, "follow": 0}) as stream:
+def read_log(client: Client, job_id: int, lines: int, attempt: int | None = None) -> Iterator[bytes]:
+    """Yield the last lines of a job's output as they are now, of its newest attempt or of an earlier one."""
+    which = {} if attempt is None else {"attempt": attempt}
+    with client.stream(f"/v1/jobs/{job_id}/log", {"lines": lines, "follow": 0, **which}) as stream:
         yield from stream
 
 

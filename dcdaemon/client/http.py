@@ -26,9 +26,20 @@ class CutOff(Unreachable):
 class Client:
     """One daemon, named by its URL; every call opens a connection of its own and raises core.errors."""
 
-    def __init__(self, url: str, token: str | None = None, *, timeout_s: float = 60.0) -> None:
-        """Remember where the daemon is; nothing is opened yet. Raises BadInput for a bad URL."""
+    def __init__(
+        self, url: str, token: str | None = None, *, timeout_s: float = 60.0, ca_file: str | None = None
+    ) -> None:
+        """Remember where the daemon is; nothing is opened yet. Raises BadInput for a bad URL.
+
+        Over https the daemon must have a certificate that `ca_file`, or else the system, vouches for.
+        """
         self.address = parse_url(url)
+        self._ca_file = ca_file
+        if token and self.address.socket_path is None and not self.address.tls:
+            # Imported here: most commands use the unix socket.
+            from dcdaemon.client.tls import refuse_clear_text  # noqa: PLC0415
+
+            refuse_clear_text(self.address.url, self.address.host)
         self._headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
         self._timeout_s = timeout_s
 
@@ -80,7 +91,7 @@ class Client:
             connection.close()
 
     def _connect(self, timeout_s: float | None) -> HTTPConnection:
-        connection = _Connection(self.address)
+        connection = _Connection(self.address, self._ca_file)
         try:
             connection.connect()
         except PermissionError as error:
@@ -109,13 +120,16 @@ class Stream:
 
 
 class _Connection(HTTPConnection):
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, ca_file: str | None) -> None:
         super().__init__(address.host, address.port, timeout=_CONNECT_TIMEOUT_S)
+        self._address, self._ca_file = address, ca_file
         self._socket_path = address.socket_path
 
     def connect(self) -> None:
         if self._socket_path is None:
             super().connect()
+            if self._address.tls:
+                self._encrypt()
             return
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -123,6 +137,16 @@ class _Connection(HTTPConnection):
             self.sock.connect(self._socket_path)
         except OSError:
             self.sock.close()
+            raise
+
+    def _encrypt(self) -> None:
+        from dcdaemon.client.tls import context  # noqa: PLC0415  as above
+
+        plain = self.sock
+        try:
+            self.sock = context(self._ca_file).wrap_socket(plain, server_hostname=self._address.host)
+        except BaseException:
+            plain.close()
             raise
 
 

@@ -39,6 +39,10 @@ class DaemonFacts:
     carbon_g_per_kwh: float | None = None
     #: What the node is for; it decides which collectors run.
     roles: tuple[str, ...] = USUAL_ROLES
+    #: How jobs are fenced (unit, shim, none), by whose systemd, and why there is no better fence.
+    isolation: str = "shim"
+    manager: str | None = None
+    isolation_reasons: tuple[str, ...] = ()
 
 
 @dataclass

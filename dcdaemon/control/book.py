@@ -3,7 +3,7 @@
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from dcdaemon.control.fair_use import FairUse
@@ -67,27 +67,40 @@ class Book:
 
     def put(self, job: Job) -> None:
         """Take a job's newer value; an older one than known is ignored."""
+        self.put_all([job])
+
+    def put_all(self, jobs: Iterable[Job]) -> None:
+        """Take newer values of jobs; those that wait for several of them are looked at once."""
         with self.lock:
-            known = self._jobs.get(job.id)
-            newest = known.version if known is not None else self._gone.get(job.id, 0)
-            if newest > job.version:
-                return
-            self._note_holds(known, job)
-            self._limits.note(known, job)
-            self.fair_use.note(known, job, self._node)
-            if job.state in ACTIVE:
-                self._active[job.id] = job
-            else:
-                self._active.pop(job.id, None)
-            if job.state in UNFINISHED:
-                self._jobs[job.id] = job
-            else:
-                self._leave(job)
-            self._index(job)
-            for dependent in self._dependents.get(job.id, ()):
-                waiting = self._jobs.get(dependent)
+            concerned: set[int] = set()
+            for job in jobs:
+                concerned.update(self._put(job))
+            for job_id in concerned:
+                waiting = self._jobs.get(job_id)
                 if waiting is not None:
                     self._index(waiting)
+
+    def _put(self, job: Job) -> Collection[int]:
+        """Take a job's newer value; return who waits for a job that has ended, or waits again."""
+        known = self._jobs.get(job.id)
+        newest = known.version if known is not None else self._gone.get(job.id, 0)
+        if newest > job.version:
+            return ()
+        self._note_holds(known, job)
+        self._limits.note(known, job)
+        self.fair_use.note(known, job, self._node)
+        if job.state in ACTIVE:
+            self._active[job.id] = job
+        else:
+            self._active.pop(job.id, None)
+        if job.state in UNFINISHED:
+            self._jobs[job.id] = job
+        else:
+            self._leave(job)
+        self._index(job)
+        # That a job starts, or is stopped, changes nothing for those that wait for its end.
+        same = known is not None and job.state in UNFINISHED
+        return () if same else self._dependents.get(job.id, ())
 
     def learn(self, fates: Mapping[int, Fate]) -> None:
         """Remember the ends of jobs that others wait for."""
@@ -115,6 +128,12 @@ class Book:
             by_owner = self.sharing.by_owner or bool(self.bookings)
             if by_owner != self.queue.by_owner:
                 self.queue = QueueIndex(self.queue, by_owner=by_owner)
+
+    def go_by(self, sharing: Sharing) -> None:
+        """Serve the same queues in other orders from now on; limits and accounts stay as they were."""
+        with self.lock:
+            self.sharing = sharing
+            self.set_bookings(self.bookings)
 
     def dependencies_of(self, jobs: Iterable[Job]) -> set[int]:
         """List the dependencies whose state the book does not know."""
@@ -186,8 +205,7 @@ class Book:
         """Return the immutable picture a plan is made from."""
         with self.lock:
             running = tuple(self._running(job) for job in self.active())
-            view = ClusterView(nodes=(self._node,), running=running, caps=self._limits.most, bookings=self.bookings)
-            return _with_lent(view)
+            return ClusterView(nodes=(self._node,), running=running, caps=self._limits.most, bookings=self.bookings)
 
     def lent(self) -> frozenset[int]:
         """Return the jobs that run on GPUs beyond a quota."""
@@ -298,17 +316,6 @@ def _decisive(slot: GpuSlot, shared: Container[int]) -> GpuSlot:
     """Return what of a GPU may let a waiting job start: how full it is matters where it is shared, and then roughly."""
     used = slot.mem_used_bytes if slot.index in shared else None
     return replace(slot, penalty=0, mem_used_bytes=None if used is None else -(-used // _NOTED_BYTES))
-
-
-def _with_lent(view: ClusterView) -> ClusterView:
-    """Return the view in which what runs on lent GPUs may be preempted, whatever its queue says."""
-    recallable = lent(view)
-    if not recallable:
-        return view
-    return replace(
-        view,
-        running=tuple(replace(job, preemptible=True) if job.id in recallable else job for job in view.running),
-    )
 
 
 def _closed(hold: Hold, job: Job) -> Hold | None:

@@ -48,7 +48,8 @@ def unbook(desk: Desk, actor: Actor, booking_id: int) -> Booking:
     _check_operator(actor)
     with desk.granting:
         now = desk.clock.now()
-        off = desk.store.unbook(booking_id, now, actor)
+        known_to_databases = 0 < booking_id < 2**63
+        off = desk.store.unbook(booking_id, now, actor) if known_to_databases else None
         if off is None:
             raise NotFound(f"there is no booking {booking_id} that is not over", "dcd bookings lists them")
         desk.book.set_bookings(booking for booking in _standing(desk, now) if booking.id != booking_id)

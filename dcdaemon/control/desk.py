@@ -2,15 +2,18 @@
 
 import pwd
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from dcdaemon.control.attempts import Attempts
 from dcdaemon.control.board import Board
 from dcdaemon.control.book import Book
 from dcdaemon.control.forecasts import Forecasts
+from dcdaemon.control.ports import Ports
 from dcdaemon.control.predictions import Predictions
 from dcdaemon.control.reports import ReportReader
-from dcdaemon.core.errors import Forbidden, Refused
+from dcdaemon.core.access import Visibility
+from dcdaemon.core.errors import Forbidden, NotFound, Refused
 from dcdaemon.core.gpu import GpuInfo
 from dcdaemon.core.job import Job
 from dcdaemon.core.ports import Actor, Clock, Engine, EnvKeeper, GpuSource, JobChange, Store
@@ -27,6 +30,7 @@ class Rules:
     grace_s: float = 30.0
     operators: frozenset[str] = frozenset()
     jobs_per_user: int = 10_000
+    visibility: Visibility = Visibility.MASKED
 
 
 def login_exists(user: str) -> bool:
@@ -36,6 +40,15 @@ def login_exists(user: str) -> bool:
     except (KeyError, ValueError):
         return False
     return True
+
+
+def login_of(user: str) -> tuple[int, int] | None:
+    """Return uid and gid of a user of this system; None when there is none of this name."""
+    try:
+        entry = pwd.getpwnam(user)
+    except (KeyError, ValueError):
+        return None
+    return entry.pw_uid, entry.pw_gid
 
 
 @dataclass
@@ -66,6 +79,14 @@ class Desk:
     source: GpuSource | None = None
     #: Whether somebody of this name can log in here.
     is_login: Callable[[str], bool] = login_exists
+    #: The uid and gid of a user of this name.
+    login_of: Callable[[str], tuple[int, int] | None] = login_of
+    #: Hashes of the tokens revoked since the start, for answers that had begun by then.
+    revoked: set[str] = field(default_factory=set)
+    #: Who came without a good token.
+    attempts: Attempts = field(default_factory=Attempts)
+    #: Where the ranks of distributed jobs find each other.
+    ports: Ports = field(default_factory=Ports)
     #: Held while GPUs are given to jobs, and while they are booked.
     granting: threading.Lock = field(default_factory=threading.Lock)
 
@@ -79,15 +100,25 @@ class Desk:
         by_index = {gpu.index: gpu.uuid for gpu in self.gpus}
         return tuple(by_index.get(index, "") for index in indices)
 
+    def gpu_minors(self, indices: Sequence[int]) -> tuple[int | None, ...]:
+        """Return the numbers of these GPUs' device nodes, None for unknown ones; none at all for pretend GPUs."""
+        if self.gpus_simulated:
+            return ()
+        by_index = {gpu.index: gpu.minor for gpu in self.gpus}
+        return tuple(by_index.get(index) for index in indices)
+
     def take(self, jobs: Sequence[Job]) -> None:
         """Take stored values of jobs into the book, together with where the jobs they wait for stand."""
         # Under the lock, or a job that ends between the question and the answer would stay unknown.
         with self.book.lock:
             self._learn(jobs)
-            for job in jobs:
-                # Once more: a job that ended and runs again was forgotten in between, with what it waited for.
-                self._learn([job])
-                self.book.put(job)
+            self.book.put_all(self._learned(jobs))
+
+    def _learned(self, jobs: Iterable[Job]) -> Iterator[Job]:
+        for job in jobs:
+            # Once more: a job that ended and runs again was forgotten in between, with what it waited for.
+            self._learn([job])
+            yield job
 
     def _learn(self, jobs: Sequence[Job]) -> None:
         unknown = self.book.dependencies_of(jobs)
@@ -114,13 +145,39 @@ class Desk:
                 self.book.put(saved)
         return len(changes)
 
+    def is_operator(self, uid: int, user: str) -> bool:
+        """Say whether a user may act on everything here: root, the daemon's own, and those who are configured."""
+        return uid in {0, self.rules.daemon_uid} or user in self.rules.operators
+
+    def owns(self, actor: Actor, job: Job) -> bool:
+        """Say whether a job is the actor's as far as rights go: its own, or any for an operator."""
+        return actor.operator or actor.uid == job.spec.uid
+
+    def may_see(self, actor: Actor, job: Job) -> bool:
+        """Say whether the actor may know that there is this job."""
+        return self.rules.visibility is not Visibility.OWN or self.owns(actor, job)
+
+    def may_see_details(self, actor: Actor, job: Job) -> bool:
+        """Say whether the actor may know what the job runs and how it ended."""
+        return self.rules.visibility is Visibility.ALL or self.owns(actor, job)
+
     def check_rights(self, actor: Actor, job: Job, verb: str) -> None:
-        """Raise Forbidden unless the job is the actor's own or the actor is an operator; Refused on another node."""
+        """Raise Forbidden unless the job is the actor's own or the actor is an operator; Refused on another node.
+
+        A job that the actor may not even know of is not found.
+        """
+        if not self.may_see(actor, job):
+            raise no_such_job(job.id)
         if job.node != self.node:
             raise Refused(f"job {job.id} is node {job.node}'s; this is {self.node}", f"ask the daemon on {job.node}")
-        if actor.operator or actor.uid == job.spec.uid:
+        if self.owns(actor, job):
             return
         raise Forbidden(
             f"job {job.id} belongs to {job.spec.user}; {actor.user} may not {verb} it",
             "ask its owner or an operator of this node",
         )
+
+
+def no_such_job(job_id: object) -> NotFound:
+    """Return the error for a job that is not there, or not there for the one who asks: both read the same."""
+    return NotFound(f"there is no job {job_id}", "dcd ps -a lists all jobs")

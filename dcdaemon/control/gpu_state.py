@@ -1,11 +1,12 @@
 """What may be given to jobs: health, the operator's marks and foreign processes, folded into scheduler slots."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from dcdaemon.anomalies.work import process_name
 from dcdaemon.control.topology import neighbourhoods
 from dcdaemon.core.gpu import GpuHealth, GpuProcess
+from dcdaemon.core.job import Job
 from dcdaemon.core.ports import GpuMark
 from dcdaemon.core.samples import CLOCK_EVENT_BITS, GpuReading, GpuSample
 from dcdaemon.core.units import format_bytes, format_duration
@@ -34,6 +35,21 @@ def attribute_processes(reading: GpuReading, owners: Mapping[int, int], gone: Co
     return replace(reading, samples=tuple(owned(sample) for sample in reading.samples))
 
 
+def mark_strays(reading: GpuReading, jobs: Iterable[Job]) -> GpuReading:
+    """Mark what a job runs on GPUs that were not given to it: a program that takes no notice of its environment."""
+    given = {job.id: job.gpus for job in jobs}
+
+    def strays(sample: GpuSample, process: GpuProcess) -> bool:
+        return process.job_id is not None and process.job_id in given and sample.gpu not in given[process.job_id]
+
+    def marked(sample: GpuSample) -> GpuSample:
+        if not any(strays(sample, process) for process in sample.processes or ()):
+            return sample
+        return replace(sample, processes=tuple(replace(p, stray=strays(sample, p)) for p in sample.processes or ()))
+
+    return replace(reading, samples=tuple(marked(sample) for sample in reading.samples))
+
+
 def health(gpu: int, reading: GpuReading) -> GpuHealth:
     """Tell whether a GPU answers: lost, stale (no fresh sample) or ok."""
     sample = next((sample for sample in reading.samples if sample.gpu == gpu), None)
@@ -43,13 +59,13 @@ def health(gpu: int, reading: GpuReading) -> GpuHealth:
 
 
 def foreign(sample: GpuSample | None, allowed: Collection[str]) -> list[GpuProcess]:
-    """List the processes on a GPU that no job owns and no operator allowed by name."""
+    """List the processes on a GPU that belong to no job it was given to, and that no operator allowed by name."""
     if sample is None or not sample.processes:
         return []
     return [
         process
         for process in sample.processes
-        if process.job_id is None and process_name(process.command) not in allowed
+        if (process.job_id is None or process.stray) and process_name(process.command) not in allowed
     ]
 
 
@@ -96,8 +112,10 @@ def _block(
     strangers = foreign(sample, allowed)
     if strangers:
         first = strangers[0]
+        where = f", in {first.container.label}" if first.container else ""
+        where += f", of job {first.job_id}" if first.stray else ""
         return GpuBlock.FOREIGN, (
             f"pid {first.pid} ({first.command or '?'}, {first.user or '?'}, {format_duration(first.age_s)}, "
-            f"{format_bytes(first.mem_used_bytes)})"
+            f"{format_bytes(first.mem_used_bytes)}{where})"
         )
     return None, ""

@@ -4,6 +4,7 @@ import logging
 
 from dcdaemon.control.desk import Desk
 from dcdaemon.control.drain import refresh_slots
+from dcdaemon.core.audit import Change
 from dcdaemon.core.errors import Forbidden, Refused
 from dcdaemon.core.ports import Actor
 
@@ -30,6 +31,8 @@ def release_driver(desk: Desk, actor: Actor, for_s: float, *, force: bool = Fals
         except Refused:
             _let_go(desk, 0.0)
             raise
+    after = {"released_for_s": for_s, "forced": force}
+    desk.store.note(Change("driver_release", "driver", after=after), desk.clock.now(), actor)
     log.info(
         "driver released" if for_s > 0 else "driver taken back",
         extra={"action": "driver_released" if for_s > 0 else "driver_taken_back", "user": actor.user, "for": for_s},

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from dcdaemon.control.desk import Desk
+from dcdaemon.control.access import seen_ids
+from dcdaemon.control.desk import Desk, no_such_job
 from dcdaemon.core.array import parse_array
 from dcdaemon.core.errors import BadInput, NotFound
 from dcdaemon.core.ports import Actor, JobQuery
@@ -73,7 +74,14 @@ class Finder:
         self._arrays: dict[int, dict[int | None, int]] = {}
 
     def find(self, text: str) -> Sequence[int]:
-        """Return the ids that a part means; raise BadInput or NotFound."""
+        """Return the ids that a part means and the caller may know of; raise BadInput or NotFound."""
+        meant = self._find(text)
+        seen = seen_ids(self._desk, self._actor, meant)
+        if meant and not seen:
+            raise no_such_job(f"named {text.removeprefix(NAME)!r}" if text.startswith(NAME) else text)
+        return seen
+
+    def _find(self, text: str) -> Sequence[int]:
         if text.startswith(NAME):
             return _named(self._desk, text.removeprefix(NAME))
         if of_array := _OF_ARRAY.fullmatch(text):
@@ -116,7 +124,7 @@ def _named(desk: Desk, name: str) -> Sequence[int]:
     named = [job.id for job in desk.book.unfinished() if job.spec.name == name]
     named = named or [job.id for job in desk.store.jobs(JobQuery(name=name, limit=1))]
     if not named:
-        raise NotFound(f"there is no job named {name!r}", "dcd ps -a lists all jobs")
+        raise no_such_job(f"named {name!r}")
     return named
 
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dcdaemon.core.container import Container
+
 
 class GpuHealth(StrEnum):
     """Whether new work may go to a GPU, as far as its own signals tell."""
@@ -48,6 +50,8 @@ class GpuSpeed:
 class GpuProcess:
     """A process that holds a GPU; `job_id` is None for a foreign one.
 
+    A process in a container that was given to a job says by what in `job_by`: `mark`, its environment names the job, or
+    `gpu`, the job holds this GPU alone. A `stray` one is a job's, on a GPU that was not given to that job.
     `sm_util_ratio` is its share of the SMs' time since the list before, `instance` the MIG instance it is in.
     """
 
@@ -59,3 +63,6 @@ class GpuProcess:
     job_id: int | None = None
     sm_util_ratio: float | None = None
     instance: str | None = None
+    container: Container | None = None
+    job_by: str | None = None
+    stray: bool = False

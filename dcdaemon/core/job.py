@@ -41,7 +41,7 @@ class Fate(NamedTuple):
 MOVES: dict[JobState, frozenset[JobState]] = {
     JobState.WAITING: frozenset({JobState.STARTING, JobState.CANCELLED}),
     JobState.STARTING: ENDED | {JobState.RUNNING, JobState.STOPPING, JobState.WAITING},
-    JobState.RUNNING: ENDED | {JobState.STOPPING},
+    JobState.RUNNING: ENDED | {JobState.STOPPING, JobState.WAITING},
     JobState.STOPPING: ENDED,
     **{state: frozenset({JobState.WAITING}) for state in ENDED},
 }
@@ -58,7 +58,9 @@ SLURM_CODES = {
 class JobSpec:
     """What a user asks for; the environment is kept elsewhere, in a 0600 file named by `env_ref`.
 
-    `gpu_mem_bytes` asks for that much of one GPU instead of whole ones. Jobs of one request may name each other before
+    `gpu_mem_bytes` asks for that much of one GPU instead of whole ones. It is asked to save its work by
+    `checkpoint_signal`, and `checkpoint_s` before its limit. A `launcher` starts its command once for each of `ranks`,
+    None for one a GPU; silent and idle for `hang_after_s` it is ended. Jobs of one request may name each other before
     they have ids: see `placed`.
     """
 
@@ -89,6 +91,11 @@ class JobSpec:
     after_not_ok: tuple[int, ...] = ()
     gpu_mem_bytes: int | None = None
     preemptible: bool = False
+    checkpoint_signal: str | None = None
+    checkpoint_s: float | None = None
+    launcher: str | None = None
+    ranks: int | None = None
+    hang_after_s: float | None = None
 
     @property
     def dependencies(self) -> tuple[int, ...]:
@@ -179,7 +186,7 @@ class Job:
 
     def mark_unstarted(self) -> Self:
         """Put a job whose launch is proven never to have happened back in the queue; the attempt does not count."""
-        return self._to(JobState.WAITING, gpus=(), attempt=self.attempt - 1)
+        return self._to(JobState.WAITING, gpus=(), attempt=self.attempt - 1, started_at=None, pid=None)
 
     def mark_stopping(self) -> Self:
         """Record that the job was asked to end."""
@@ -223,8 +230,10 @@ class Job:
     def with_hold(self, held: bool) -> Self:  # noqa: FBT001  a setter of one flag
         """Hold a waiting job back, or let it go."""
         if self.state is not JobState.WAITING:
-            msg = f"job {self.id} is {self.state}; only a waiting job can be held or released"
-            raise Refused(msg, f"dcd cancel {self.id} stops it")
+            stands = "is" if self.state in UNFINISHED else "has ended:"
+            msg = f"job {self.id} {stands} {self.state}; only a waiting job can be held or released"
+            stops, reruns = f"dcd cancel {self.id} stops it", f"dcd requeue {self.id} runs it again"
+            raise Refused(msg, stops if self.state in UNFINISHED else reruns)
         return replace(self, held=held, version=self.version + 1)
 
     def with_report(self, values: dict[str, float | int | str | None]) -> Self:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Protocol
 
 from dcdaemon.core.anomaly import Anomaly, Finding
+from dcdaemon.core.audit import AuditQuery, AuditRow, Change
+from dcdaemon.core.backup import PLAIN, BackupMade, BackupWish
 from dcdaemon.core.booking import Booking
 from dcdaemon.core.energy import Metered
 from dcdaemon.core.event import Event, EventKind
@@ -14,6 +16,8 @@ from dcdaemon.core.gpu_time import GpuTime
 from dcdaemon.core.job import Fate, Job, JobSpec, JobState, Usage
 from dcdaemon.core.prediction import PastRun, Prediction
 from dcdaemon.core.samples import AnySample, GpuReading, GpuSample, HostReading
+from dcdaemon.core.token import Token
+from dcdaemon.core.vitals import Vitals
 
 
 class Clock(Protocol):
@@ -30,13 +34,19 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who asks: the peer of the socket or the owner of a token, never a field of the request."""
+    """Who asks: the peer of the socket or the owner of a token, never a field of the request.
+
+    `peer` is from where, as an address; `token` the id of the token it came with. Who is `read_only` changes nothing.
+    """
 
     uid: int
     gid: int
     user: str
     operator: bool = False
     via: str = "socket"
+    read_only: bool = False
+    peer: str | None = None
+    token: str | None = None
 
 
 #: Who acts when nobody asked: the daemon itself, in the audit table.
@@ -59,11 +69,24 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class StartOrder:
-    """Everything an engine needs to run one attempt."""
+    """Everything an engine needs to run one attempt; at `port` the ranks of a job with a launcher find each other.
+
+    `gpu_minors` name the device nodes of its GPUs, None for one whose number is not known; simulated ones have none.
+    """
 
     job: Job
     env: Mapping[str, str]
     gpu_uuids: tuple[str, ...]
+    port: int | None = None
+    gpu_minors: tuple[int | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The memory an attempt holds that cannot be taken back from it; `fenced` where the kernel keeps its limit."""
+
+    bytes: int
+    fenced: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +120,14 @@ class Alive:
 
 @dataclass(frozen=True, slots=True)
 class Unlaunched:
-    """It is proven that this attempt never ran and never will."""
+    """No process of this attempt is known to have run, and none will.
+
+    `ready` when this is proven: what it was to be launched with stands on disk since this boot, and is removed before a
+    job is let run. Without it a power cut may have taken all traces of one that did run. It tells how sure one is, and
+    is no part of what happened.
+    """
+
+    ready: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +156,8 @@ class Engine(Protocol):
         """Run the attempt; raise StartFailed when it cannot even be tried."""
         ...
 
-    def stop(self, job: Job, signal: str, grace_s: float, cause: str) -> None:
-        """Ask the attempt to end: signal, grace, then KILL."""
+    def stop(self, job: Job, signal: str | None, grace_s: float, cause: str) -> None:
+        """Ask the attempt to end: signal, grace, then KILL; without a signal, in the way it was submitted for."""
         ...
 
     def outcome(self, job: Job) -> Outcome:
@@ -140,6 +170,14 @@ class Engine(Protocol):
 
     def pids(self, job: Job) -> tuple[int, ...]:
         """List the processes that belong to the attempt now."""
+        ...
+
+    def held(self, job: Job, worth_bytes: float) -> Held | None:
+        """Return the memory that the attempt holds, None when unknown; exact from `worth_bytes` on."""
+        ...
+
+    def vitals(self, job: Job) -> Vitals:
+        """Tell how much the attempt has written so far, and what its processes do."""
         ...
 
     def owners(self, pids: Iterable[int], jobs: Iterable[Job]) -> dict[int, int]:
@@ -236,6 +274,13 @@ class GpuMark:
     drained_at: float | None = None
 
 
+def mark_change(mark: GpuMark, before: str | None) -> Change:
+    """Return what the audit says of a new mark; `before` is why the GPU was drained until now."""
+    action = "restore" if mark.drained is None else "drain"
+    detail = {"gpu": mark.gpu, "why": mark.drained}
+    return Change(action, f"gpu {mark.gpu}", None, {"drained": before}, {"drained": mark.drained}, detail)
+
+
 @dataclass(frozen=True, slots=True)
 class StoreFacts:
     """What `dcd status` and `dcd doctor` tell of the database."""
@@ -246,19 +291,6 @@ class StoreFacts:
     size_bytes: int | None
     jobs: int
     samples_dropped: int
-
-
-@dataclass(frozen=True, slots=True)
-class AuditRow:
-    """Who did what."""
-
-    at: float
-    uid: int
-    user: str
-    via: str
-    action: str
-    job_id: int | None
-    detail: Mapping[str, object] = field(default_factory=dict)
 
 
 class Store(Protocol):
@@ -400,20 +432,44 @@ class Store(Protocol):
         """Return the audit rows, oldest first."""
         ...
 
+    def find_audit(self, query: AuditQuery) -> list[AuditRow]:
+        """Return this node's audit rows that match, oldest first."""
+        ...
+
+    def note(self, change: Change, at: float, actor: Actor) -> None:
+        """Add a row to the audit for a change of something that is not in the database."""
+        ...
+
     def env_refs(self, ended_since: float) -> set[str]:
         """Return the environments of all jobs that are unfinished or ended since then."""
         ...
 
-    def backup(self, path: Path) -> None:
+    def reserve_job_ids(self, up_to: int) -> None:
+        """Give no new job an id up to this one: something on disk has it, whatever the store remembers."""
+        ...
+
+    def backup(self, path: Path, wish: BackupWish = PLAIN) -> BackupMade:
         """Write a consistent copy to a new file while work goes on; raise Refused where that is not ours to do."""
         ...
 
-    def add_token(self, token_hash: str, actor: Actor, name: str, at: float) -> None:
-        """Remember the SHA-256 of a token and whom it stands for."""
+    def add_token(self, token: Token, actor: Actor) -> bool:
+        """Remember what is to be kept of a new token; False when a valid one of this node has its name."""
         ...
 
-    def token_owner(self, token_hash: str) -> Actor | None:
-        """Return whom a token stands for."""
+    def token(self, token_hash: str) -> Token | None:
+        """Return this node's token of that hash, valid or not."""
+        ...
+
+    def tokens(self) -> list[Token]:
+        """Return this node's tokens, revoked ones too, the oldest first."""
+        ...
+
+    def revoke_token(self, token_hash: str, at: float, actor: Actor) -> bool:
+        """Have a token open nothing from now on; False when there is none that is not revoked already."""
+        ...
+
+    def used_token(self, token_hash: str, at: float, peer: str | None) -> None:
+        """Note the last use of a token; not durable, and no row of the audit."""
         ...
 
     def roll_up(self, now: float) -> int:

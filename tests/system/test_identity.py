@@ -12,10 +12,10 @@ import psutil
 import pytest
 from system.daemon_process import Site, until
 
-from dcdaemon.api.identity import hash_token
 from dcdaemon.client.http import Client
 from dcdaemon.core.errors import DcdError
-from dcdaemon.core.ports import Actor
+from dcdaemon.core.ports import DAEMON
+from dcdaemon.core.token import Token, TokenRole, hash_token
 from dcdaemon.store.sql_store import open_store
 
 NOBODY = 65534
@@ -60,7 +60,8 @@ def shared(nursery, template):
     """One daemon for the whole module: nothing here hurts it."""
     with contextlib.closing(Site(nursery, template, DCD_DAEMON__TCP="127.0.0.1:0")) as site:
         store = open_store(f"sqlite:///{site.state_dir}/dcdaemon.db", os.uname().nodename)
-        store.add_token(hash_token(TOKEN), Actor(NOBODY, NOBODY, "nobody"), "test", at=0.0)
+        kept = Token(hash_token(TOKEN), "test", NOBODY, NOBODY, "nobody", TokenRole.SUBMITTER, 0.0, "root")
+        assert store.add_token(kept, DAEMON)
         store.close()
         site.start()
         yield site

@@ -5,9 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dcdaemon.api.metrics.own import write
 from dcdaemon.api.metrics.text import Page, label, labels
 from dcdaemon.control.desk import Desk
+from dcdaemon.core.access import Visibility
 from dcdaemon.core.event import EventKind
 from dcdaemon.core.gpu import GpuInfo
+from dcdaemon.core.job import Job
 from dcdaemon.core.samples import GpuSample
+from dcdaemon.core.secrecy import mask_text
 from dcdaemon.core.view import GpuBlock
 
 
@@ -45,14 +48,17 @@ def _facts(gpu: GpuInfo, driver_version: str | None) -> str:
 def _write_allocation(page: Page, desk: Desk, given: Mapping[int, str]) -> None:
     holders = desk.book.sharers()
     blocked = {slot.index: slot.blocked for slot in desk.book.node.gpus}
-    jobs = (
-        (labels(gpu=gpu, job_id=job.id, name=job.spec.name, user=job.spec.user), 1)
-        for gpu in sorted(holders)
-        for job in holders[gpu]
-    )
+    jobs = ((labels(gpu=gpu, job_id=job.id, **_whose(desk, job)), 1) for gpu in sorted(holders) for job in holders[gpu])
     write(page, "dcd_gpu_allocated", ((of, int(gpu in holders)) for gpu, of in given.items()))
     write(page, "dcd_gpu_blocked", _blocks(given, blocked))
     write(page, "dcd_job_gpu_info", jobs)
+
+
+def _whose(desk: Desk, job: Job) -> dict[str, str]:
+    """Return whose job it is: pages are for anybody, so nothing where people see their own jobs alone."""
+    if desk.rules.visibility is Visibility.OWN:
+        return {"name": "", "user": ""}
+    return {"name": mask_text(job.spec.name), "user": job.spec.user}
 
 
 def _blocks(given: Mapping[int, str], blocked: Mapping[int, GpuBlock | None]) -> Iterator[tuple[str, int]]:

@@ -33,7 +33,7 @@ def status_text(status: Document) -> str:
         ("engine", status["engine"]),
         ("driver", _driver(status)),
         ("database", _database(base)),
-        ("anomalies", f"{status['open_anomalies']} open"),
+        ("anomalies", UNKNOWN if status["open_anomalies"] is None else f"{status['open_anomalies']} open"),
         *_predictions(status.get("predictions")),
         *_forecasts(status.get("forecasts")),
     ]
@@ -69,6 +69,8 @@ def _forecasts(told: Document | None) -> list[tuple[str, str]]:
 
 
 def _database(base: Document) -> str:
+    if base.get("error"):
+        return f"in trouble: {base['error']}"
     figures = [f"schema {base['schema']}", memory(base["size_bytes"]), f"{base['jobs']} jobs"]
     if base["samples_dropped"]:
         figures.append(f"{base['samples_dropped']} samples dropped")

@@ -4,6 +4,7 @@ from dcdaemon.cli.show.bookings import window
 from dcdaemon.cli.show.output import Column, Page
 from dcdaemon.cli.show.words import UNKNOWN, celsius, count, energy, memory, memory_of, percent, short, watts
 from dcdaemon.client.answer import Document
+from dcdaemon.core.container import SHORT_ID_CHARACTERS
 
 _UUID_CHARACTERS = 8
 _STATE_STYLE = {
@@ -23,7 +24,7 @@ def used_by(gpu: Document) -> str:
     parts = [_job(job) for job in gpu.get("jobs") or filter(None, [gpu["job"]])]
     if gpu.get("drained_reason"):
         parts.append(f"drained: {gpu['drained_reason']}")
-    parts += [_process(process) for process in gpu["processes"] if process["job_id"] is None]
+    parts += [process_words(process) for process in gpu["processes"] if is_foreign(process)]
     parts += [window(booking) for booking in gpu.get("bookings") or ()]
     return ", ".join(parts)
 
@@ -33,10 +34,26 @@ def _job(job: Document) -> str:
     return f"job {job['id']} {job['name']} ({job['user']}{'' if share is None else f', {memory(share)}'})"
 
 
-def _process(process: Document) -> str:
+def is_foreign(process: Document) -> bool:
+    """Tell whether a process belongs to no job that its GPU was given to."""
+    return process["job_id"] is None or bool(process.get("stray"))
+
+
+def process_words(process: Document) -> str:
+    """Return a process with its user, its age, its memory and its container."""
     age = UNKNOWN if process["age_s"] is None else short(process["age_s"])
+    stray = f" of job {process['job_id']}" if process.get("stray") else ""
     who = f"{process['command'] or '?'}, {process['user'] or '?'}"
-    return f"pid {process['pid']} ({who}) {age} {memory(process['mem_used_bytes'])}"
+    return f"pid {process['pid']} ({who}) {age} {memory(process['mem_used_bytes'])}{_in_container(process)}{stray}"
+
+
+def _in_container(process: Document) -> str:
+    """Return the container of a process, as short as the runtime's own tools show it."""
+    container = process.get("container")
+    if container is None:
+        return ""
+    image = f" ({container['image']})" if container["image"] else ""
+    return f" in {container['runtime']} {container['id'][:SHORT_ID_CHARACTERS]}{image}"
 
 
 def _uuid(gpu: Document) -> str:

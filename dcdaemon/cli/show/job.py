@@ -7,6 +7,7 @@ from dcdaemon.cli.show.jobs import clock, ending, gpus, label
 from dcdaemon.cli.show.words import UNKNOWN, ago, count, duration, printable, spans, when
 from dcdaemon.client.answer import Document
 
+_HIDDEN = "only its owner and operators see it"
 _STEPS = (
     ("end_jobs", "ends or is cancelled", "end or are cancelled"),
     ("finish_dependencies", "succeeds", "succeed"),
@@ -59,9 +60,9 @@ def headline(job: Document) -> str:
 
 def _what(job: Document) -> list[tuple[str, str]]:
     return [
-        ("command", shlex.join(job["argv"])),
-        ("in", job["cwd"]),
-        ("log", job["log_path"] or f"kept by the daemon: dcd logs {job['id']}"),
+        ("command", _HIDDEN if job.get("private") else shlex.join(job["argv"])),
+        ("in", job["cwd"] or UNKNOWN),
+        ("log", UNKNOWN if job.get("private") else job["log_path"] or f"kept by the daemon: dcd logs {job['id']}"),
         ("user", f"{job['user']} (uid {job['uid']})"),
         ("asked", _asked(job)),
         ("limit", duration(job["limit_s"]) if job["limit_s"] else "none"),
@@ -77,11 +78,30 @@ def _conditions(job: Document) -> list[tuple[str, str]]:
     return [
         ("after end of", spans(job.get("after_any") or [])),
         ("after fail of", spans(job.get("after_not_ok") or [])),
+        ("launcher", _launcher(job)),
+        ("asked to save", _asked_to_save(job)),
+        ("ends if hung", f"after {duration(job['hang_after_s'])}" if job.get("hang_after_s") else ""),
         ("begin", when(job["begin_at"]) if job.get("begin_at") else ""),
         ("array", f"at most {limit} at a time" if limit else ""),
         ("queue", f"{job.get('queue') or ''}{', on GPUs that were lent: can be recalled' if job.get('lent') else ''}"),
         ("account", job.get("account") or ""),
     ]
+
+
+def _launcher(job: Document) -> str:
+    ranks = job.get("ranks")
+    if not job.get("launcher"):
+        return ""
+    return f"{job['launcher']}, {count(ranks, 'rank') if ranks else 'a rank for each GPU'}"
+
+
+def _asked_to_save(job: Document) -> str:
+    """Return how the job is asked for a checkpoint, where it wished for one."""
+    signal, ahead_s = job.get("checkpoint_signal"), job.get("checkpoint_s")
+    if signal is None and ahead_s is None:
+        return ""
+    by = f"by SIG{signal}" if signal else "by its deadline file"
+    return by if ahead_s is None else f"{by}, {duration(ahead_s)} before the limit"
 
 
 def _asked(job: Document) -> str:

@@ -11,13 +11,21 @@ import pytest
 from scene import ADA, BOB, ROOT, Scene
 
 from dcdaemon.api.changes import Changes
-from dcdaemon.api.identity import hash_token
 from dcdaemon.api.server import ApiServer, tcp_socket, unix_socket
 from dcdaemon.client.http import Client
+from dcdaemon.core.ports import Actor
 from dcdaemon.core.samples import GpuReading, GpuSample
+from dcdaemon.core.token import Token, TokenRole, hash_token
 
 DEADLINE_S = 10.0
 TOKENS = {"ada-token": ADA, "bob-token": BOB, "root-token": ROOT}
+
+
+def made(secret: str, actor: Actor, role: TokenRole | None = None, expires_at: float | None = None) -> Token:
+    """Return what is kept of a token."""
+    role = role or (TokenRole.OPERATOR if actor.operator else TokenRole.SUBMITTER)
+    kept = hash_token(secret)
+    return Token(kept, secret, actor.uid, actor.gid, actor.user, role, 0.0, "root", expires_at)
 
 
 class Door:
@@ -50,7 +58,7 @@ class Door:
         self.scene = Scene(log_dir=logs)
         self.scene.desk.listeners.append(self.changes)
         for token, actor in TOKENS.items():
-            self.scene.store.add_token(hash_token(token), actor, token, 0.0)
+            self.scene.store.add_token(made(token, actor), actor)
         if hasattr(self, "server"):
             self.server._server.config.app.state.desk = self.scene.desk
         return self.scene

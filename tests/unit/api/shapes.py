@@ -22,9 +22,12 @@ JOB = {
     "mem_peak_bytes": (int, MAYBE), "reported": dict, "simulated": bool, "anomalies": list, "reason": (dict, MAYBE),
     "after_any": list, "after_not_ok": list, "queue": str, "account": str, "begin_at": (str, MAYBE),
     "array_id": (int, MAYBE), "array_index": (int, MAYBE), "array_limit": (int, MAYBE), "gpu_mem_bytes": (int, MAYBE),
+    "checkpoint_signal": (str, MAYBE), "checkpoint_s": (float, MAYBE), "launcher": (str, MAYBE), "ranks": (int, MAYBE),
+    "hang_after_s": (float, MAYBE),
     "preemptible": bool, "lent": bool, "predicted_s": (*NUMBER, MAYBE), "predicted_by": (str, MAYBE),
     "forecast_at": (str, MAYBE),
     "forecast_low_at": (str, MAYBE), "forecast_high_at": (str, MAYBE), "preempted": int, "lost_s": NUMBER,
+    "private": bool,
 }  # fmt: skip
 ANOMALY = {
     "id": int, "rule": str, "severity": str, "subject": str, "message": str, "evidence": dict,

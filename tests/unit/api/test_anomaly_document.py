@@ -6,15 +6,15 @@ from dcdaemon.api.documents import anomaly_document
 from dcdaemon.core.anomaly import Anomaly, Finding, Severity
 from dcdaemon.core.ports import Actor
 
-EVIDENCE = {"exit_code": 1, "uid": 1000, "log_tail": ["token=hunter2"]}
+EVIDENCE = {"exit_code": 1, "uid": 1000, "log_tail": ["epoch 3", "token=hunter2"]}
 CRASH = Anomaly(1, "n", Finding("job_crashed", "job 7, attempt 1", Severity.WARNING, "crashed", EVIDENCE, 7), 1.0, 1.0)
 
 
 @pytest.mark.parametrize(
     ("reader", "sees"),
     [
-        (Actor(1000, 1000, "ada"), ["token=hunter2"]),
-        (Actor(0, 0, "root", operator=True), ["token=hunter2"]),
+        (Actor(1000, 1000, "ada"), ["epoch 3", "token=***"]),
+        (Actor(0, 0, "root", operator=True), ["epoch 3", "token=***"]),
         (Actor(1001, 1001, "bob"), None),
     ],
 )

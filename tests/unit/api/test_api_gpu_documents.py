@@ -7,6 +7,7 @@ from shapes import GPU, assert_shape, used
 
 from dcdaemon.api.documents import iso
 from dcdaemon.control.drain import drain
+from dcdaemon.core.container import Container
 from dcdaemon.core.gpu import GpuProcess
 from dcdaemon.core.samples import MigSample
 from dcdaemon.fakes.gpus import SimulatedGpus
@@ -41,11 +42,25 @@ def test_gpus_tell_their_values_their_job_and_their_strangers(door, scene):
             "sm_util_ratio": 0.4,
             "instance": None,
             "job_id": None,
+            "job_by": None,
+            "stray": False,
+            "container": None,
         },
     ]
     assert foreign["blocked_detail"].startswith("pid 77 (python mine.py, eve")
     assert (drained["drained_reason"], drained["job"], drained["energy_j"]) == ("fan", None, None)
     assert {lost[key] for key in ("util_ratio", "power_w", "temp_c", "mem_used_bytes", "sample_age_s")} == {None}
+
+
+def test_a_process_in_a_container_tells_which(door, scene):
+    scene.run(gpus=1)
+    container = Container("docker", "3f" * 32, image="pytorch:24.05", names_job=7)
+    scene.sample({1: [GpuProcess(77, 1 << 30, "root", "python", 60.0, container=container)]})
+    [process] = door.ada.get("/v1/gpus")["gpus"][1]["processes"]
+    assert process["container"] == {
+        "runtime": "docker", "id": "3f" * 32, "image": "pytorch:24.05", "names_job": 7,
+        "stop_command": "docker stop 3f3f3f3f3f3f",
+    }  # fmt: skip
 
 
 def test_a_gpu_s_sample_has_an_age_and_a_limit(door):
@@ -94,4 +109,4 @@ def test_draining_answers_with_the_gpus(door, scene):
     gpus = door.root.post("/v1/gpus/1/drain", {"reason": "loud"})["gpus"]
     assert [gpu["state"] for gpu in gpus] == ["free", "drained", "free", "free"]
     assert [gpu["state"] for gpu in door.root.post("/v1/gpus/1/undrain")["gpus"]] == ["free"] * 4
-    assert [row.action for row in scene.store.audit() if row.action != "add_token"] == ["drain", "restore"]
+    assert [row.action for row in scene.store.audit() if row.action != "token_create"] == ["drain", "restore"]

@@ -5,8 +5,10 @@ from collections import Counter
 
 import pytest
 
-from dcdaemon.api.identity import PEER_KEY
+from dcdaemon.api import limits
+from dcdaemon.api.identity import ACTOR_KEY
 from dcdaemon.api.limits import TURNS_PER_USER, FairTurns
+from dcdaemon.core.ports import Actor
 
 FLOODS = {
     "arguments": {"jobs": [{"argv": [1] * 300_000, "cwd": "/"}]},
@@ -28,7 +30,10 @@ def test_a_flood_of_mistakes_is_told_by_its_first(door, raw, body):
     [
         ("GET", f"/v1/jobs/{2**63}", 404),
         ("GET", f"/v1/jobs/{2**63}/log", 404),
+        ("GET", f"/v1/jobs/{-(2**79)}/log", 404),
+        ("GET", f"/v1/jobs/{-(2**79)}", 404),
         ("POST", f"/v1/anomalies/{2**63}/ack", 404),
+        ("GET", f"/v1/jobs/1/log?attempt={2**31}", 422),
         ("GET", "/v1/energy?since_s=inf&by=day", 422),
         ("GET", "/v1/history?since_s=inf", 422),
     ],
@@ -41,13 +46,13 @@ def test_one_users_requests_wait_for_each_other_and_for_nobody_else():
     working: Counter[tuple[int, str]] = Counter()
 
     async def never_done(scope, _receive, _send):
-        working[scope[PEER_KEY][0], scope["path"]] += 1
+        working[scope[ACTOR_KEY].uid, scope["path"]] += 1
         await asyncio.Event().wait()
 
     async def ask() -> None:
         turns = FairTurns(never_done)
         users = [(uid, path) for uid in (0, 1000, 1001) for path in ("/v1/jobs", "/v1/wait") for _ in range(20)]
-        scopes = [{PEER_KEY: (uid, uid), "path": path} for uid, path in users]
+        scopes = [{ACTOR_KEY: Actor(uid, uid, "x"), "path": path} for uid, path in users]
         tasks = [asyncio.create_task(turns(scope, None, None)) for scope in scopes]
         await asyncio.sleep(0.01)
         for task in tasks:
@@ -60,3 +65,25 @@ def test_one_users_requests_wait_for_each_other_and_for_nobody_else():
         (1000, "/v1/jobs"): TURNS_PER_USER, (1000, "/v1/wait"): 20,
         (1001, "/v1/jobs"): TURNS_PER_USER, (1001, "/v1/wait"): 20,
     }  # fmt: skip
+
+
+def test_a_booking_of_a_number_that_no_database_knows_is_not_found(door, raw):
+    assert raw(door.root, "POST", f"/v1/bookings/{2**77}/unbook")[0] == 404
+
+
+@pytest.mark.parametrize(
+    "begin", [b"", b"GET /v1/sta", b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{"]
+)
+@pytest.mark.parametrize("kind", ["unix", "tcp"])
+def test_a_request_that_does_not_arrive_in_time_is_cut_off(door, monkeypatch, begin, kind):
+    monkeypatch.setattr(limits, "HEAD_WITHIN_S", 0.2)
+    monkeypatch.setattr(limits, "BODY_WITHIN_S", 0.2)
+    connection = door.local._connect(10) if kind == "unix" else door.ada._connect(10)
+    if kind == "tcp" and begin.startswith(b"POST"):
+        begin = begin.replace(b"Host: x", b"Host: x\r\nAuthorization: Bearer ada-token")
+    connection.sock.sendall(begin)
+    answer = b""
+    while more := connection.sock.recv(4096):
+        answer += more
+    connection.close()
+    assert b"did not arrive in time" in answer

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scene import ROOT
 
-from dcdaemon.api.logs import last_lines
+from dcdaemon.api.log_file import last_lines
 from dcdaemon.control import change
 from dcdaemon.core.errors import Forbidden
 from dcdaemon.fakes.engine import Play

@@ -113,7 +113,7 @@ def test_other_names_work(daemon, dcd, alias, verb):
         (["submit"], "no command is given", "dcd submit -h explains it"),
         (["show"], "no job is selected", "dcd show -h explains it"),
         (["submit", "--env", "X", "--", "x"], "--env 'X' is not NAME=VALUE", "write it like --env X=value"),
-        (["ps", "--url", "https://x"], "the daemon's address 'https://x' asks for TLS", "use an SSH tunnel"),
+        (["ps", "--url", "https://u:word@x"], "the daemon's address holds more than host and port", "a token goes"),
         (["ps", "--token-file", "/nonexistent"], "the token file /nonexistent cannot be read", "name a readable file"),
         (["ps", "-w"], "watching needs a terminal", "leave -w out"),
     ],

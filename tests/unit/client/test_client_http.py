@@ -7,7 +7,7 @@ import time
 import pytest
 from stub_daemon import Answer, error
 
-from dcdaemon.client.address import parse_url
+from dcdaemon.client.address import Address, parse_url
 from dcdaemon.client.answer import rebuild
 from dcdaemon.client.follow import follow_log, read_log, wait_for_jobs
 from dcdaemon.client.http import Client, CutOff
@@ -30,10 +30,32 @@ def test_other_addresses_are_refused_with_the_forms_that_work(url):
     assert "unix:///run/dcdaemon/dcd.sock" in caught.value.hint
 
 
-def test_tls_is_refused_with_a_way_around():
-    with pytest.raises(BadInput, match="TLS") as caught:
-        parse_url("https://node1")
-    assert "ssh -L" in caught.value.hint
+def test_https_is_an_address_with_tls():
+    assert parse_url("https://node1") == Address("https://node1", host="node1", port=7717, tls=True)
+    assert parse_url("https://[::1]:99/") == Address("https://[::1]:99", host="::1", port=99, tls=True)
+
+
+@pytest.mark.parametrize("url", ["http://ada:hunter2@node1", "https://hunter2@node1", "https://node1?token=hunter2"])
+def test_a_secret_in_an_address_is_refused_and_not_repeated(url):
+    with pytest.raises(BadInput) as caught:
+        parse_url(url)
+    assert "hunter2" not in f"{caught.value.message} {caught.value.hint}"
+    assert "--token-file" in caught.value.hint
+
+
+@pytest.mark.parametrize("url", ["http://node1:7717", "http://10.0.0.3:7717", "http://[2001:db8::1]:7717"])
+def test_a_token_does_not_leave_the_machine_in_the_clear(url, monkeypatch):
+    with pytest.raises(Refused, match="in the clear") as caught:
+        Client(url, "hunter2")
+    assert "https://" in caught.value.hint
+    Client(url)
+    monkeypatch.setenv("DCD_TLS", "off")
+    Client(url, "hunter2")
+
+
+@pytest.mark.parametrize("url", ["http://localhost:7717", "http://127.0.0.1:7717", "http://[::1]:7717", "/run/x"])
+def test_a_token_may_go_to_this_machine(url):
+    Client(url, "hunter2")
 
 
 def test_get_sends_repeated_and_leaves_out_unknown_values(daemon):

@@ -16,7 +16,7 @@ END_STATES = {
 ALLOWED = {
     (S.WAITING, S.STARTING), (S.WAITING, S.CANCELLED),
     (S.STARTING, S.RUNNING), (S.STARTING, S.STOPPING), (S.STARTING, S.WAITING),
-    (S.RUNNING, S.STOPPING),
+    (S.RUNNING, S.STOPPING), (S.RUNNING, S.WAITING),
     *((before, after) for before in (S.STARTING, S.RUNNING, S.STOPPING) for after in END_STATES),
     *((before, S.WAITING) for before in END_STATES),
 }  # fmt: skip
@@ -36,7 +36,7 @@ def move(one: Job, state: JobState) -> Job:
             return one.mark_running(4711, 200.0)
         case S.STOPPING:
             return one.mark_stopping()
-        case S.WAITING if one.state in {S.STARTING, S.RUNNING, S.STOPPING, S.WAITING}:
+        case S.WAITING if one.state not in ENDED:
             return one.mark_unstarted()
         case S.WAITING:
             return one.mark_requeued(300.0)

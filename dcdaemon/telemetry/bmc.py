@@ -13,7 +13,10 @@ PATH = Path("/run/dcdaemon-sensors/bmc.json")
 #: Three readings that did not come.
 _TOO_OLD_S = 180.0
 _MOST_W, _LOWEST_C, _HIGHEST_C = 100_000.0, -40.0, 100.0
-_NOT_THERE = Lack("the BMC unit has not read anything", "install ipmitool and dcdaemon-bmc.timer (systemd/README.md)")
+_NOT_THERE = Lack(
+    "the BMC unit has not read anything",
+    "install ipmitool, then: sudo dcd service install, which enables dcdaemon-bmc.timer",
+)
 _TOO_OLD = Lack("the BMC was not read for three minutes", "systemctl status dcdaemon-bmc.timer", wrong=True)
 _NONSENSE = Lack(f"{PATH.name} cannot be understood", "is dcd-bmc of the same version?", wrong=True)
 

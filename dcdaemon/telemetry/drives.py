@@ -12,7 +12,10 @@ from dcdaemon.telemetry.unit_file import UnitFile
 PATH = Path("/run/dcdaemon-sensors/drives.json")
 #: Three readings that did not come.
 _TOO_OLD_S = 3 * 600.0
-_NOT_THERE = Lack("the sensors unit has not read any drive", "install dcdaemon-sensors.timer (systemd/README.md)")
+_NOT_THERE = Lack(
+    "the sensors unit has not read any drive",
+    "install smartmontools, then: sudo dcd service install, which enables dcdaemon-sensors.timer",
+)
 
 
 class DriveHealth:

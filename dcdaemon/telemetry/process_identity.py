@@ -39,9 +39,13 @@ class ProcessIdentities:
 
 
 def _look_up(pid: int) -> tuple[str | None, str | None, float]:
+    """Return user, command and start; each by itself, because a command line may be closed to us and a user is not."""
     try:
         process = psutil.Process(pid)
-        with process.oneshot():
-            return process.username(), " ".join(mask_argv(process.cmdline())) or None, process.create_time()
+        user, created_at = process.username(), process.create_time()
     except psutil.Error:
         return None, None, time.time()
+    try:
+        return user, " ".join(mask_argv(process.cmdline())) or None, created_at
+    except psutil.Error:
+        return user, None, created_at

@@ -75,3 +75,14 @@ def test_a_time_needs_a_unit_and_a_wrong_part_is_told(dcd):
 def test_the_list_stays_what_it_was(daemon, dcd):
     assert dcd("gpus", "-q").out.split() == ["0", "1", "2", "5", "6"]
     assert dcd("gpus").code == 0
+
+
+def test_a_foreign_container_is_named_as_its_runtime_names_it(daemon, dcd):
+    container = {"runtime": "docker", "id": "3f2a1b9c0d12" + "0" * 52, "image": "pytorch:24.05"}
+    process = {"pid": 77, "user": "root", "command": "python", "age_s": 60.0, "mem_used_bytes": 2**30, "job_id": None}
+    gpus = daemon.routes["GET /v1/gpus"]["gpus"]
+    gpus[0]["processes"] = [{**process, "container": container}]
+    said = dcd("gpus", "--columns", "used by").out.splitlines()[1]
+    assert "pid 77 (python, root) 1m 1 GiB in docker 3f2a1b9c0d12 (pytorch:24.05)" in " ".join(said.split())
+    container["image"] = None
+    assert "1 GiB in docker 3f2a1b9c0d12" in " ".join(dcd("gpus", "--columns", "used by").out.split())

@@ -1,10 +1,12 @@
 """Which GPUs take work: not drained ones, not lost or silent ones, not those a stranger uses."""
 
+from dataclasses import replace
+
 import pytest
 from scene import ADA, ROOT, Scene, broken_promises
 
-from dcdaemon.control.drain import drain, undrain
-from dcdaemon.control.gpu_state import attribute_processes
+from dcdaemon.control.drain import drain, refresh_slots, undrain
+from dcdaemon.control.gpu_state import attribute_processes, mark_strays
 from dcdaemon.control.why import why
 from dcdaemon.core.errors import Forbidden, NotFound
 from dcdaemon.core.gpu import GpuProcess
@@ -140,3 +142,13 @@ def test_the_scheduler_is_woken_only_when_something_changed(scene):
     assert scene.wakes == 0
     scene.sample({0: [STRANGER]})
     assert scene.wakes == 1
+
+
+def test_a_job_on_a_gpu_that_it_was_not_given_keeps_others_from_it(scene):
+    job = scene.run(gpus=1)
+    own, stray = replace(STRANGER, pid=78, job_id=job.id), replace(STRANGER, job_id=job.id)
+    scene.sample({0: [own], 2: [stray]})
+    scene.desk.board.gpus = mark_strays(scene.desk.board.gpus, scene.desk.book.active())
+    refresh_slots(scene.desk)
+    assert (usable(scene), job.gpus) == ([0, 1, 3], (0,))
+    assert blocks(scene)[2][1].endswith(f"3 GiB, of job {job.id})")

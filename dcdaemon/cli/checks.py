@@ -9,7 +9,9 @@ from pathlib import Path
 
 from dcdaemon.cli.check import FAIL, OK, WARN, Check
 from dcdaemon.cli.collector_checks import collector_checks
+from dcdaemon.cli.gpu_checks import gpu_checks
 from dcdaemon.cli.queue_checks import queue_checks
+from dcdaemon.cli.service_checks import service_checks
 from dcdaemon.cli.show.words import count, memory
 from dcdaemon.client.answer import Document
 from dcdaemon.client.http import Client
@@ -45,7 +47,9 @@ def daemon_checks(client: Client) -> Iterator[Check]:
         return
     yield Check("daemon", OK, f"dcdaemon {status['version']} answers at {client.address.url} (pid {status['pid']})")
     yield from status_checks(status)
+    yield from service_checks(status)
     yield from queue_checks(client)
+    yield from gpu_checks(client)
 
 
 def status_checks(status: Document) -> Iterator[Check]:
@@ -96,6 +100,10 @@ def _persistence() -> Check:
 
 
 def _database(base: Document) -> Check:
+    if base.get("error"):
+        return Check(
+            "database", FAIL, base["error"], "jobs that run go on; what has to wait is written when it is back"
+        )
     words = f"{base['url']}, {memory(base['size_bytes'])}, schema {base['schema']}"
     if base["samples_dropped"]:
         fix = "the disk is too slow or full: dcd doctor, df -h"
@@ -104,7 +112,7 @@ def _database(base: Document) -> Check:
 
 
 def _disk(base: Document) -> Iterator[Check]:
-    place = Path(base["url"].removeprefix("sqlite:///")).parent
+    place = Path((base["url"] or "").removeprefix("sqlite:///")).parent
     if base["dialect"] != "sqlite" or not place.is_dir():
         return
     stat = os.statvfs(place)

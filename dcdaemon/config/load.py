@@ -117,6 +117,7 @@ def _resolved(config: Config, env: Mapping[str, str], uid: int) -> Config:
         config.storage,
         url=config.storage.url or f"sqlite:///{state_dir}/dcdaemon.db",
         backup_dir=_at_home(config.storage.backup_dir, home),
+        backup_key_file=_at_home(config.storage.backup_key_file, home),
     )
     return replace(
         config,

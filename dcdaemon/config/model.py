@@ -13,6 +13,7 @@ from dcdaemon.config.values import (
     CLOCK_TIME,
     COUNT,
     DATABASE,
+    DEVICE_NODES,
     DURATION,
     ENDPOINT,
     INTERVAL,
@@ -24,10 +25,12 @@ from dcdaemon.config.values import (
     SECRET_FILE,
     SWITCH,
     TEXT,
+    WATTS_OF_GPUS,
     choice,
     optional,
     some_of,
 )
+from dcdaemon.core.access import Visibility
 from dcdaemon.core.roles import USUAL_ROLES, Role
 
 
@@ -56,9 +59,25 @@ class Daemon:
         "Its socket; empty: /run/dcdaemon/dcd.sock for root, else in $XDG_RUNTIME_DIR or state_dir.",
     )
     tcp: str = _key("", ADDRESS, 'Also answer on TCP, to callers with a token, like "127.0.0.1:7717"; empty: no.')
+    tls: str = _key(
+        "required", choice("required", "off"), "Whether a tcp address that others reach must have TLS; off is not safe."
+    )
+    tls_certificate: str = _key("", PATH, "Certificate with its chain (PEM) for tcp; empty: no TLS.")
+    tls_key: str = _key("", PATH, "Its private key (PEM), readable by the daemon's user alone.")
     log_level: str = _key("info", choice("info", "debug", "warning", "error"), "How much it logs.")
     log_format: str = _key("text", choice("text", "json"), "Lines for people, or JSON for machines.")
     operators: tuple[str, ...] = _key([], NAMES, "Users who may act on other users' jobs and on GPUs; root always may.")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What users who are no operators see of each other."""
+
+    visibility: str = _key(
+        Visibility.MASKED.value,
+        choice(*(word.value for word in Visibility)),
+        "Of others' jobs: masked shows who holds which GPU, all also what runs there, own nothing (docs/security.md).",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +90,10 @@ class Storage:
     hour_retention_s: float = _key("730d", INTERVAL, "How long hour averages are kept.", "hour_retention")
     backup_dir: str = _key("", PATH, "Where a copy of the database is written each day; empty: nowhere.")
     backup_at: str = _key("03:30", CLOCK_TIME, "When that copy is written, in the node's own time.")
+    backup_keep: int = _key(7, COUNT, "How many of these copies are kept; 0: all.")
+    backup_key_file: str = _key(
+        "", PATH, "The age key, or its public half, that these copies are encrypted with; empty: they are not."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +108,11 @@ class Gpus:
         "driver_deadline",
     )
     foreign_ok: tuple[str, ...] = _key([], NAMES, "Programs that may use a GPU without a job.")
+    power_limit_w: tuple[tuple[int | None, float], ...] = _key(
+        "",
+        WATTS_OF_GPUS,
+        'Power limits that dcdaemon-power.service sets, in watts: 400 for all, or by GPU, like ["0=400", "1-3=350"].',
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +146,21 @@ class Jobs:
     """What jobs get."""
 
     grace_s: float = _key("30s", DURATION, "Time between asking a job to end and killing it.", "grace")
+    log_limit_bytes: int | None = _key(
+        "1G",
+        optional(BYTES),
+        "How much of a job's output is kept on disk, head and tail; the middle is left out beyond. 0: all of it.",
+        "log_limit",
+    )
     per_user: int = _key(10000, COUNT, "How many unfinished jobs one user may have; operators are not counted.")
+    isolation: str = _key(
+        "auto",
+        choice("auto", "unit", "shim"),
+        "How jobs are fenced: a systemd unit each, or the shim alone; auto: a unit where that is possible.",
+    )
+    devices: tuple[str, ...] = _key(
+        [], DEVICE_NODES, "More device nodes that jobs in units may open, like /dev/dri/renderD128."
+    )
     cpus: int | None = _key(0, optional(COUNT), "CPUs that jobs may ask for together; 0: all of the node.")
     memory_bytes: int | None = _key(
         0,
@@ -149,6 +191,12 @@ class Anomalies:
     idle_below_ratio: float = _key(0.05, RATIO, "Utilisation below which a GPU is unused.", "idle_below")
     filesystem_full_ratio: float = _key(0.92, RATIO, "Share in use from which a filesystem is full.", "filesystem_full")
     stale_after_s: float = _key("30s", INTERVAL, "How old a GPU's newest sample may be.", "stale_after")
+    hung_after_s: float | None = _key(
+        "30m",
+        optional(INTERVAL),
+        "How long a job with a launcher may be silent, and a rank of it idle, until that is told; empty: never.",
+        "hung_after",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +233,7 @@ class Config:
 
     node: Node = field(default_factory=Node)
     daemon: Daemon = field(default_factory=Daemon)
+    access: Access = field(default_factory=Access)
     storage: Storage = field(default_factory=Storage)
     gpus: Gpus = field(default_factory=Gpus)
     scheduler: Scheduler = field(default_factory=Scheduler)
@@ -205,6 +254,7 @@ class Config:
 SECTIONS: dict[str, type] = {
     "node": Node,
     "daemon": Daemon,
+    "access": Access,
     "storage": Storage,
     "gpus": Gpus,
     "scheduler": Scheduler,

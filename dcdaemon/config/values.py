@@ -27,9 +27,13 @@ _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})")
 #: An address of IPv6 with a port stands in brackets.
 _DEVICE = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*))(?::(\d{1,5}))?")
 _SNMP_PORT = 161
+#: No setting is meant to be more.
+_MOST = 1e12
 #: One GPU, or the first and the last of several; no node has ten thousand.
 _SPAN = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?")
 _ENDPOINT = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?(/[^\s?#@]*)?")
+#: A node, or all nodes of a driver, as systemd's DeviceAllow= names them.
+_DEVICE_NODE = re.compile(r"/dev/[A-Za-z0-9._:/-]+|(?:char|block)-[A-Za-z0-9._*-]+")
 _DATABASES = ("sqlite:", "postgresql:", "postgresql+psycopg:")
 
 
@@ -69,18 +73,20 @@ def _switch(raw: object) -> bool:
     return value
 
 
-def _number(raw: object) -> float:
+def _number(raw: object, example: str = "a number like 0.25") -> float:
     number = -1.0
     if isinstance(raw, (int, float, str)) and not isinstance(raw, bool):
         with suppress(ValueError, OverflowError):
             number = float(raw)
     if not 0 <= number < float("inf"):
-        raise BadInput("is not a number of 0 or more", "write a number like 0.25")
+        raise BadInput("is not a number of 0 or more", f"write {example}")
+    if number > _MOST:
+        raise BadInput("is more than can be meant", f"write {example}")
     return number
 
 
 def _count(raw: object) -> int:
-    number = _number(raw)
+    number = _number(raw, "a whole number like 8")
     if number != int(number):
         raise BadInput("is not a whole number", "write a whole number like 8")
     return int(number)
@@ -226,12 +232,15 @@ def near(word: str, allowed: Sequence[str], otherwise: str) -> str:
 def _whole_number(raw: object) -> int:
     with suppress(ValueError, OverflowError):
         if isinstance(raw, (int, str)) and not isinstance(raw, bool):
-            return int(raw)
+            number = int(raw)
+            if abs(number) > _MOST:
+                raise BadInput("is more than can be meant", "write a whole number like 8 or -1")
+            return number
     raise BadInput("is not a whole number", "write a whole number like 8 or -1")
 
 
 def _more_than_0(raw: object) -> float:
-    number = _number(raw)
+    number = _number(raw, "a number like 2 or 0.5")
     if not number:
         raise BadInput("is not more than 0", "write a number like 2 or 0.5")
     return number
@@ -251,6 +260,29 @@ def _span(part: object) -> range:
     if match is None or int(match[2] or match[1]) < int(match[1]):
         raise BadInput(f"has {part!r}, which is no GPU", 'write it like [0, 1] or "0-3"')
     return range(int(match[1]), int(match[2] or match[1]) + 1)
+
+
+def _watts(raw: object) -> tuple[tuple[int | None, float], ...]:
+    """Read 400, {"0" = 400}, ["0=400", "1-3=350"] or the text of a variable into limits by GPU; None: of all others."""
+    if raw in ("", 0) or (isinstance(raw, str) and "=" not in raw) or isinstance(raw, (int, float)):
+        return ((None, _more_than_0(raw)),) if raw not in ("", "0", 0) else ()
+    texts = [f"{gpu}={watts}" for gpu, watts in raw.items()] if isinstance(raw, dict) else _names(raw)
+    limits: dict[int | None, float] = {}
+    for text in texts:
+        gpus, _, watts = text.rpartition("=")
+        for index in _gpu_indices(gpus) or (None,):
+            if index in limits:
+                raise BadInput(f"names {gpus or 'all GPUs'} twice", "give each GPU one limit")
+            limits[index] = _more_than_0(watts)
+    return tuple(limits.items())
+
+
+def _device_nodes(raw: object) -> tuple[str, ...]:
+    nodes = _names(raw)
+    for node in nodes:
+        if not _DEVICE_NODE.fullmatch(node) or ".." in node:
+            raise BadInput(f"has {node!r}, which is no device node", 'write it like ["/dev/dri/renderD128"]')
+    return nodes
 
 
 def _of_users(kind: Kind, example: str) -> Callable[[object], tuple[tuple[str, Any], ...]]:
@@ -286,8 +318,10 @@ ADDRESS = Kind("address and port, or empty for none", _address)
 DATABASE = Kind("database URL", _database)
 ENDPOINT = Kind("http or https address", _endpoint)
 DEVICES = Kind("list of devices", _devices)
+DEVICE_NODES = Kind("list of device nodes", _device_nodes)
 WHOLE_NUMBER = Kind("whole number, also negative", _whole_number)
 MORE_THAN_0 = Kind("number more than 0", _more_than_0)
 GPU_INDICES = Kind("list of GPUs", _gpu_indices)
+WATTS_OF_GPUS = Kind("watts, or a list of GPU=watts", _watts)
 GPUS_OF_USERS = Kind("list of user=GPUs", _of_users(COUNT, "ada=8"))
 SHARES_OF_USERS = Kind("list of user=weight", _of_users(MORE_THAN_0, "ada=2"))

@@ -4,18 +4,21 @@ import contextlib
 import logging
 import os
 import socket
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dcdaemon import __version__
 from dcdaemon.anomalies.picture import Thresholds
 from dcdaemon.api.changes import Changes
 from dcdaemon.api.metrics.server import MetricsServer
 from dcdaemon.api.server import ApiServer, tcp_socket, unix_socket
+from dcdaemon.api.tls import Tls, is_loopback, refuse_open_tcp
 from dcdaemon.config.load import Loaded
 from dcdaemon.config.model import Config
+from dcdaemon.config.secrets import masked
 from dcdaemon.control import remember
+from dcdaemon.control.audit import note_reload, note_service
 from dcdaemon.control.board import Board, DaemonFacts
 from dcdaemon.control.book import Book
 from dcdaemon.control.daily import daily_report
@@ -26,18 +29,21 @@ from dcdaemon.control.newest import Newest
 from dcdaemon.control.predictions import RECALLED
 from dcdaemon.control.reports import ReportReader
 from dcdaemon.control.slow_gpus import learn_speeds
+from dcdaemon.core.access import Visibility
 from dcdaemon.core.collector import CollectorReport
-from dcdaemon.core.errors import BadConfig, DcdError, StoreUnavailable
+from dcdaemon.core.errors import BadConfig, DcdError
 from dcdaemon.core.event import Tell
 from dcdaemon.core.exposed import Exposed
 from dcdaemon.core.ports import Clock, GpuSource, Store
 from dcdaemon.core.roles import SWEEP_S, Role
 from dcdaemon.core.samples import GpuSample, MigSample, ObjectStoreSample, SwitchPortSample, SwitchSample
 from dcdaemon.core.view import NodeView
+from dcdaemon.daemon.backups import DailyBackup
 from dcdaemon.daemon.clock import SystemClock
 from dcdaemon.daemon.conductor import Conductor
 from dcdaemon.daemon.duties.gpus import GpuDuty
 from dcdaemon.daemon.duties.host import HostDuty
+from dcdaemon.daemon.duties.memory import MemoryDuty
 from dcdaemon.daemon.duties.reports import ReportDuty
 from dcdaemon.daemon.duties.storing import StoringDuty
 from dcdaemon.daemon.duties.watch import WatchDuty
@@ -51,11 +57,17 @@ from dcdaemon.daemon.timers import Calendar, CalendarJob
 from dcdaemon.daemon.tokens import ensure_token
 from dcdaemon.engines.local import LocalEngine
 from dcdaemon.runner.envs import EnvFiles
+from dcdaemon.runner.isolation import AUTO, SHIM, Isolation, choose_isolation
+from dcdaemon.runner.on_disk import job_ids
 from dcdaemon.scheduler.policy import Order, Policy
 from dcdaemon.scheduler.queues import Sharing
 from dcdaemon.telemetry.collecting import Collector
 from dcdaemon.telemetry.host import LinuxHost
 from dcdaemon.telemetry.no_gpus import NoGpus
+
+if TYPE_CHECKING:
+    from dcdaemon.store.retention import Retention
+    from dcdaemon.store.sql_store import SqlStore
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +85,7 @@ class Daemon:
     def __init__(self, loaded: Loaded, stop: Stop, *, gpus_simulated: int) -> None:
         config = loaded.config
         self.config = config
+        isolation = make_isolation(config, simulated=gpus_simulated > 0)
         self._stop = stop
         clock = SystemClock()
         state_dir = Path(config.daemon.state_dir)
@@ -80,9 +93,11 @@ class Daemon:
         events = EventBook()
         self.store = make_store(config, events.tell)
         self.conductor = Conductor(stop.failed)
-        self.engine = LocalEngine(state_dir, self.conductor.ended)
+        self.engine = LocalEngine(
+            state_dir, self.conductor.ended, config.jobs.log_limit_bytes, isolation, config.jobs.devices
+        )
         self.envs = EnvFiles(state_dir / "env")
-        facts = make_facts(loaded, clock, simulated=gpus_simulated > 0)
+        facts = make_facts(loaded, clock, isolation, simulated=gpus_simulated > 0)
         sharing = make_sharing(config)
         book = Book(NodeView(config.node.name, *capacity(config)), sharing)
         self.desk = Desk(
@@ -100,6 +115,7 @@ class Daemon:
         self.calendar = make_calendar(config, self.desk, self.envs)
         self.api: ApiServer | None = None
         self.metrics: MetricsServer | None = None
+        self.tls: Tls | None = None
         self._door: Path | None = None
         self._add_duties(simulated=gpus_simulated > 0)
 
@@ -108,21 +124,31 @@ class Daemon:
         gpus = GpuDuty(desk, self.source, config.gpus.poll_interval_s, _BOOK_EVERY_S, config.anomalies.idle_after_s)
         look_every_s = min(_LOOK_EVERY_S, config.anomalies.idle_after_s / 4)
         expected = not simulated and Role.COMPUTE in config.node.roles
-        watch = WatchDuty(desk, gpus, thresholds(config), look_every_s, expected_driver=expected)
+        watch = WatchDuty(
+            desk, gpus, thresholds(config), look_every_s, expected_driver=expected,
+            hung_after_s=config.anomalies.hung_after_s,
+        )  # fmt: skip
         alive: Callable[[], bool] = lambda: self.api is not None and self.api.alive  # noqa: E731  one expression
         watchdog = WatchdogDuty(desk, self.ticker, self.conductor, alive)
         desk.listeners += [self.changes, gpus.noted, watch.noted, desk.predictions.noted, desk.forecasts.noted]
         self.gpus, self.watch = gpus, watch
         storing = StoringDuty(desk, gpus.book_due, SWEEP_S)
-        for duty in (gpus, HostDuty(desk, self.host, SWEEP_S), storing, ReportDuty(desk), watch, watchdog):
+        host, reports, memory = HostDuty(desk, self.host, SWEEP_S), ReportDuty(desk), MemoryDuty(desk)
+        for duty in (gpus, host, storing, reports, memory, watch, watchdog):
             self.ticker.add(duty)
 
     def start(self) -> None:
         """Take over what lives, then open the door: nobody is answered before the queue is known."""
         self.metrics = make_metrics(self.config, self.desk, self.ticker, self._stop)
-        sockets = make_sockets(self.config, self.store)
+        self.tls = make_tls(self.config)
+        sockets = make_sockets(self.config, self.store, self.tls)
         self._door = Path(self.config.daemon.socket)
+        # A database that somebody put back by hand must not give ids away whose jobs have run here.
+        self.store.reserve_job_ids(max(job_ids(Path(self.config.daemon.state_dir)), default=0))
         self.engine.open()
+        chosen = self.engine.isolation
+        reasons = "; ".join(chosen.reasons) or None
+        log.info("jobs are fenced by: %s", chosen.name, extra={"action": "isolation", "why": reasons})
         self.source.start()
         self.source.wait_known(_KNOWN_WITHIN_S)
         self.desk.book.fair_use.recall(self.store, self.desk.clock.now())
@@ -136,10 +162,19 @@ class Daemon:
         self.conductor.start(self.desk)
         self.ticker.start()
         self.calendar.start()
-        self.api = ApiServer(self.desk, self.changes, __version__, sockets, self._stop.failed)
+        note_service(self.desk, "daemon_start", {"version": __version__, "pid": os.getpid(), "uid": os.geteuid()})
+        self.api = ApiServer(self.desk, self.changes, __version__, sockets, self._stop.failed, self.tls)
         self.api.start()
         if self.metrics is not None:
             self.metrics.start()
+
+    def reloaded(self, old: Loaded, new: Loaded) -> None:
+        """Read the certificate again, and note what a reload found changed; raise BadConfig for a bad certificate."""
+        if self.tls is not None:
+            self.tls.load()
+        changed = [name for name, value in new.raw.items() if old.raw.get(name) != value]
+        before, after = ({name: masked(one.raw.get(name)) for name in changed} for one in (old, new))
+        note_reload(self.desk, before, after)
 
     def close(self) -> None:
         """Close the door, stop deciding, write what is buffered, let go of the driver; jobs go on."""
@@ -153,6 +188,8 @@ class Daemon:
         for last in (self.gpus.book, self.watch.tick):
             with contextlib.suppress(DcdError):
                 last()
+        if self.api is not None:
+            note_service(self.desk, "daemon_stop", {"pid": os.getpid(), "why": self._stop.reason or "once"})
         self.host.close()
         self.source.close()
         self.engine.close()
@@ -162,14 +199,26 @@ class Daemon:
         os.close(self._lock)
 
 
-def make_store(config: Config, tell: Tell) -> Store:
+def make_store(config: Config, tell: Tell) -> "SqlStore":
     """Open the database, migrated to the newest schema."""
-    from dcdaemon.store.retention import Retention  # noqa: PLC0415
     from dcdaemon.store.sql_store import open_store  # noqa: PLC0415
 
+    return open_store(config.storage.url, config.node.name, make_retention(config), tell=tell)
+
+
+def make_retention(config: Config) -> "Retention":
+    """Return how long samples are kept."""
+    from dcdaemon.store.retention import Retention  # noqa: PLC0415
+
     kept = config.storage
-    retention = Retention(kept.raw_retention_s, kept.minute_retention_s, kept.hour_retention_s)
-    return open_store(kept.url, config.node.name, retention, tell=tell)
+    return Retention(kept.raw_retention_s, kept.minute_retention_s, kept.hour_retention_s)
+
+
+def make_isolation(config: Config, *, simulated: bool) -> Isolation:
+    """Return how jobs are fenced; raise BadConfig where the configured way is not possible here."""
+    wanted = config.jobs.isolation
+    # A demonstration beside an installed daemon must not take the names of that one's units.
+    return choose_isolation(SHIM if simulated and wanted == AUTO else wanted)
 
 
 def make_gpu_source(config: Config, simulated: int, desk: Desk, engine: LocalEngine) -> GpuSource:
@@ -236,13 +285,14 @@ def make_object_store(config: Config, tell: Tell) -> Collector | None:
     return ObjectStoreProbe(bucket, tell, every_s=store.interval_s, most_pages=store.list_pages)
 
 
-def make_facts(loaded: Loaded, clock: Clock, *, simulated: bool) -> DaemonFacts:
+def make_facts(loaded: Loaded, clock: Clock, isolation: Isolation, *, simulated: bool) -> DaemonFacts:
     """Return what the daemon says of itself."""
     energy = loaded.config.energy
     return DaemonFacts(
         version=__version__, pid=os.getpid(), uid=os.geteuid(), started_at=clock.now(), engine=LocalEngine.name,
         simulated=simulated, config_warnings=loaded.warnings, roles=loaded.config.node.roles,
         price_per_kwh=energy.price_per_kwh, currency=energy.currency, carbon_g_per_kwh=energy.carbon_g_per_kwh,
+        isolation=isolation.name, manager=isolation.manager, isolation_reasons=isolation.reasons,
     )  # fmt: skip
 
 
@@ -268,7 +318,8 @@ def make_rules(config: Config) -> Rules:
     """Return what this node grants."""
     operators = frozenset(config.daemon.operators)
     jobs = config.jobs
-    return Rules(os.geteuid(), config.scheduler.default_limit_s, jobs.grace_s, operators, jobs.per_user)
+    visibility = Visibility(config.access.visibility)
+    return Rules(os.geteuid(), config.scheduler.default_limit_s, jobs.grace_s, operators, jobs.per_user, visibility)
 
 
 def thresholds(config: Config) -> Thresholds:
@@ -295,8 +346,8 @@ def make_calendar(config: Config, desk: Desk, envs: EnvFiles) -> Calendar:
     calendar.add(CalendarJob("report", "5", "0", lambda: report_day(desk)))
     if config.storage.backup_dir:
         hour, minute = config.storage.backup_at.split(":")
-        place = Path(config.storage.backup_dir)
-        calendar.add(CalendarJob("backup", minute, hour, lambda: back_up(store, place, clock.now())))
+        daily = DailyBackup(store, config.storage, config.node.name, Path(config.daemon.state_dir) / "env")
+        calendar.add(CalendarJob("backup", minute, hour, lambda: daily.make(clock.now())))
     return calendar
 
 
@@ -312,20 +363,21 @@ def forget_old(store: Store, envs: EnvFiles, now: float) -> None:
     envs.keep_only(lambda: store.env_refs(now - _ENVS_KEPT_S))
 
 
-def back_up(store: Store, place: Path, now: float) -> None:
-    """Write today's copy of the database; an older one of the same weekday is replaced."""
-    target = place / time.strftime("dcdaemon-%a.db", time.localtime(now))
-    fresh = target.with_suffix(".new")
-    try:
-        fresh.unlink(missing_ok=True)
-        store.backup(fresh)
-        fresh.replace(target)
-    except OSError as error:
-        raise StoreUnavailable(f"no backup in {place}: {error.strerror}", "check [storage] backup_dir") from error
+def make_tls(config: Config) -> Tls | None:
+    """Return the certificate of the TCP door, None where there is none; raise BadConfig for one that is no good."""
+    certificate, key = config.daemon.tls_certificate, config.daemon.tls_key
+    if bool(certificate) != bool(key):
+        raise BadConfig("of [daemon] tls_certificate and tls_key only one is set", "set both, or neither")
+    return Tls(Path(certificate), Path(key)).load() if certificate else None
 
 
-def make_sockets(config: Config, store: Store) -> list[socket.socket]:
+def make_sockets(config: Config, store: Store, tls: Tls | None = None) -> list[socket.socket]:
     """Bind the doors: the unix socket, and TCP where it is configured."""
+    if config.daemon.tcp:
+        refuse_open_tcp(config.daemon.tcp, tls, config.daemon.tls)
+        if tls is None and not is_loopback(config.daemon.tcp):
+            facts = {"action": "no_tls", "tcp": config.daemon.tcp}
+            log.warning("tokens cross the network in the clear: [daemon] tls is off", extra=facts)
     sockets = [unix_socket(Path(config.daemon.socket))]
     if config.daemon.tcp:
         sockets.append(tcp_socket(config.daemon.tcp))

@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from dcdaemon.core.secrecy import mask_facts, mask_text
+
 #: syslog(3) priorities, which journald reads from the start of a line (sd-daemon(3)).
 _PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -95,10 +97,10 @@ class TextLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line, and the traceback below it."""
-        words = " ".join(f"{key}={value}" for key, value in facts(record).items())
-        text = _one_line(f"{record.getMessage()} {words}".rstrip())
+        words = " ".join(f"{key}={value}" for key, value in mask_facts(facts(record)).items())
+        text = _one_line(f"{mask_text(record.getMessage())} {words}".rstrip())
         if record.exc_info:
-            text += "\n" + self.formatException(record.exc_info)
+            text += "\n" + mask_text(self.formatException(record.exc_info))
         if self._journal:
             # journald takes every line for a message of its own.
             priority = f"<{_PRIORITY.get(record.levelno, 6)}>"
@@ -120,11 +122,11 @@ class JsonLines(logging.Formatter):
         document = {
             "at": record.created,
             "level": record.levelname.lower(),
-            "message": record.getMessage(),
-            **facts(record),
+            "message": mask_text(record.getMessage()),
+            **mask_facts(facts(record)),
         }
         if record.exc_info:
-            document["traceback"] = self.formatException(record.exc_info)
+            document["traceback"] = mask_text(self.formatException(record.exc_info))
         return json.dumps(document, default=str)
 
 

@@ -9,13 +9,14 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from dcdaemon import __version__
 from dcdaemon.config.load import Loaded, load
 from dcdaemon.control.change import cancel
 from dcdaemon.control.desk import Desk
-from dcdaemon.core.errors import BadConfig, DcdError
+from dcdaemon.core.errors import DcdError
 from dcdaemon.core.ports import Actor
 from dcdaemon.daemon.lifecycle import Stop, notify, on_signals, set_up_logging
 
@@ -35,13 +36,14 @@ def run(
 ) -> int:
     """Run the daemon in this process; returns its exit code. Raises BadConfig and StoreUnavailable at start."""
     if not demo:
-        return _run(_load(config_path, None), None, simulated=simulate_gpus or 0, once=once)
+        return _run(lambda: _load(config_path, None), None, simulated=simulate_gpus or 0, once=once)
     directory = Path(tempfile.mkdtemp(prefix="dcd-demo-"))
     made: list[Path] = []
     try:
-        loaded = _load(config_path, directory)
-        made = [parent for parent in Path(loaded.config.daemon.socket).parents if not parent.exists()]
-        return _run(loaded, directory, simulated=simulate_gpus or DEMO_GPUS, once=once)
+        made = [
+            parent for parent in Path(load(_named(config_path)).config.daemon.socket).parents if not parent.exists()
+        ]
+        return _run(lambda: _load(config_path, directory), directory, simulated=simulate_gpus or DEMO_GPUS, once=once)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
         for parent in made:  # innermost first: nothing is left behind
@@ -51,7 +53,7 @@ def run(
 
 def _load(config_path: str | None, demo_dir: Path | None) -> Loaded:
     flags: dict[str, object] = {}
-    files = [Path(config_path)] if config_path is not None else None
+    files = _named(config_path)
     if demo_dir is not None:
         # On the usual socket, although its state is elsewhere: the commands shall find it without being told.
         flags["daemon.socket"] = load(files).config.daemon.socket
@@ -60,9 +62,16 @@ def _load(config_path: str | None, demo_dir: Path | None) -> Loaded:
     return load(files, flags=flags)
 
 
-def _run(loaded: Loaded, demo_dir: Path | None, *, simulated: int, once: bool) -> int:
+def _named(config_path: str | None) -> list[Path] | None:
+    return None if config_path is None else [Path(config_path)]
+
+
+def _run(again: Callable[[], Loaded], demo_dir: Path | None, *, simulated: int, once: bool) -> int:
+    """Run with the configuration that `again` reads, now and at each reload."""
+    loaded = again()
     # Everything heavy is imported after the configuration is known to be good: a typo is told at once.
     from dcdaemon.daemon.build import Daemon, refuse_simulation  # noqa: PLC0415
+    from dcdaemon.daemon.reload import Reload  # noqa: PLC0415
 
     config = loaded.config
     set_up_logging(config.daemon.log_level, config.daemon.log_format)
@@ -72,11 +81,13 @@ def _run(loaded: Loaded, demo_dir: Path | None, *, simulated: int, once: bool) -
     sys.setswitchinterval(0.001)  # submits share the interpreter with sweeps: hand it over quickly
     stop = Stop()
     daemon = Daemon(loaded, stop, gpus_simulated=simulated)
-    on_signals(stop, lambda: reload(loaded))
+    reload = Reload(daemon, loaded, again)
+    on_signals(stop, reload)
     try:
         daemon.start()
         print(_first_line(daemon.desk, loaded, demo_dir), flush=True)  # noqa: T201  the first line
         notify("READY=1", "STATUS=running")
+        reload.open()
         _give_back_memory()
         if not once:
             stop.wait()
@@ -116,17 +127,3 @@ def _first_line(desk: Desk, loaded: Loaded, demo_dir: Path | None) -> str:
     kept = f"data in {demo_dir} (removed on exit)" if demo_dir is not None else f"data in {config.daemon.state_dir}"
     doors = f"unix://{config.daemon.socket}" + (f" and http://{config.daemon.tcp}" if config.daemon.tcp else "")
     return f"dcdaemon {__version__} · {'demo: ' if demo_dir else ''}{what} · {doors} · {kept}"
-
-
-def reload(loaded: Loaded) -> None:
-    """Re-read the configuration; a bad file is refused and the old settings stay."""
-    try:
-        fresh = load(list(loaded.paths))
-    except BadConfig as error:
-        log.error("reload refused: %s", error.message, extra={"action": "reload_refused"})  # noqa: TRY400
-        return
-    changed = sorted(name for name, value in fresh.raw.items() if loaded.raw.get(name) != value)
-    log.info(
-        "configuration read again; a restart applies what changed (jobs go on)",
-        extra={"action": "reloaded", "changed": ",".join(changed) or "nothing", "pid": os.getpid()},
-    )

@@ -12,7 +12,7 @@ from dcdaemon.client.http import Client
 
 @verb("cancel", "dcd cancel 42", "dcd cancel 3-7 --signal INT --grace 2m")
 @selectors()
-@click.option("--signal", metavar="NAME", default="TERM", show_default=True, help="What the job gets first.")
+@click.option("--signal", metavar="NAME", help="Send this to all of it, at once.  [default: as it was submitted]")
 @click.option("--grace", type=Duration(), metavar="TIME", help="From the signal to KILL.  [default: the job's own]")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @daemon
@@ -23,11 +23,12 @@ def command(  # noqa: PLR0913  each is one option of the command line
     out: Output,
     select: Sequence[str],
     name: str | None,
-    signal: str,
+    signal: str | None,
     grace: float | None,
     yes: bool,
 ) -> int:
     """End jobs: a signal to all their processes, then KILL; waiting ones leave the queue at once."""
     ask_before_cancel(client, select, name, yes=yes)
-    word = signal.upper().removeprefix("SIG")
-    return act(client, "cancel", "Cancelled", select, name, out, signal=word, grace_s=grace)
+    # Left out where it was not given: a daemon of before takes no null.
+    asked = {} if signal is None else {"signal": signal.upper().removeprefix("SIG")}
+    return act(client, "cancel", "Cancelled", select, name, out, **asked, grace_s=grace)

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from dcdaemon.cli.gpu_nodes import close, open_again
 from dcdaemon.cli.options import Duration, Verb, daemon, output, output_or_slurm, verb
 from dcdaemon.cli.show.gpus import gpus_page
 from dcdaemon.cli.show.output import SLURM, Output, Page, emit
@@ -62,4 +63,5 @@ def release(client: Client, out: Output, for_s: float, *, end: bool, force: bool
 
 
 assert isinstance(command, click.Group)  # noqa: S101  the class given above
-command.add_command(release)
+for part in (release, close, open_again):
+    command.add_command(part)

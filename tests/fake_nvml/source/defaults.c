@@ -30,7 +30,7 @@ static const struct { const char *key, *texts[PROFILES]; } defaults[] = {
     {"temp_slowdown", {"87", "89", "87", "87", "87"}}, {"temp_shutdown", {"90", "92", "92", "92", "92"}},
     {"power_mw", {"55000", "60000", "70000", "75000", "140000"}}, {"power_instant_mw", EVERY("=power_mw")},
     {"power_field", HOPPER("=power_mw")}, /* the mean of a second; GA100 and what is older do not have it */
-    {"power_limit_mw", {"300000", "400000", "700000", "700000", "1000000"}}, {"power_default_mw", EVERY("=power_max_mw")},
+    {"power_limit_mw", {"300000", "400000", "700000", "700000", "1000000"}}, {"power_default_mw", EVERY("=power_max_mw")}, {"set_power_limit", EVERY("1")},
     {"power_max_mw", {"300000", "400000", "700000", "700000", "1000000"}}, {"power_min_mw", {"150000", "100000", "200000", "200000", "200000"}},
     {"energy_mj", EVERY("0")},
     {"sm_mhz", {"135", "210", "345", "345", "120"}}, {"sm_max_mhz", {"1530", "1410", "1980", "1980", "1965"}},

@@ -170,8 +170,6 @@ NUMBER(nvmlDeviceGetArchitecture, "architecture")
 NUMBER(nvmlDeviceGetFanSpeed, "fan")
 NUMBER(nvmlDeviceGetNumFans, "fans")
 NUMBER(nvmlDeviceGetPowerUsage, "power_mw")
-NUMBER(nvmlDeviceGetEnforcedPowerLimit, "power_limit_mw")
-NUMBER(nvmlDeviceGetPowerManagementLimit, "power_limit_mw")
 NUMBER(nvmlDeviceGetPowerManagementDefaultLimit, "power_default_mw")
 LARGE(nvmlDeviceGetTotalEnergyConsumption, "energy_mj")
 LARGE(nvmlDeviceGetCurrentClocksThrottleReasons, "clock_reasons")
@@ -203,6 +201,37 @@ int nvmlDeviceGetFanSpeed_v2(gpu_t *gpu, unsigned fan, unsigned *out) {
 int nvmlDeviceGetCudaComputeCapability(gpu_t *gpu, int *major, int *minor) {
     int code = answer_number(gpu, "cc_major", (unsigned *)major);
     return code ? code : answer_number(gpu, "cc_minor", (unsigned *)minor);
+}
+
+/* Limits that a program has set: lines "<gpu> <milliwatts>" in a file beside the state, the last one counts. */
+static FILE *limits_set(const char *mode) {
+    char path[LINE];
+    const char *state = getenv("FAKE_NVML_STATE");
+    snprintf(path, sizeof path, "%s.power_limits", state ? state : "");
+    return fopen(path, mode);
+}
+
+static int power_limit(gpu_t *gpu, unsigned *out) {
+    int code = answer_number(gpu, "power_limit_mw", out), index;
+    unsigned milliwatts;
+    FILE *file = code == OK ? limits_set("re") : NULL;
+    while (file && fscanf(file, "%d %u", &index, &milliwatts) == 2)
+        if (index == gpu->index) *out = milliwatts;
+    if (file) fclose(file);
+    return code;
+}
+
+int nvmlDeviceGetEnforcedPowerLimit(gpu_t *gpu, unsigned *out) { return power_limit(gpu, out); }
+int nvmlDeviceGetPowerManagementLimit(gpu_t *gpu, unsigned *out) { return power_limit(gpu, out); }
+
+int nvmlDeviceSetPowerManagementLimit(gpu_t *gpu, unsigned milliwatts) {
+    int code = gpu_ready(gpu, "set_power_limit");
+    if (code != OK) return code;
+    if (milliwatts < number_of(gpu, "power_min_mw") || milliwatts > number_of(gpu, "power_max_mw")) return INVALID;
+    FILE *file = limits_set("ae");
+    if (!file) return NO_PERMISSION;
+    fprintf(file, "%d %u\n", gpu->index, milliwatts);
+    return fclose(file) ? NO_PERMISSION : OK;
 }
 
 int nvmlDeviceGetPowerManagementLimitConstraints(gpu_t *gpu, unsigned *least, unsigned *most) {

@@ -141,7 +141,7 @@ def test_a_check_of_a_good_file_passes(tmp_path):
         (
             "[jobs]\ncpus = true",
             "jobs.cpus = True is not a number of 0 or more",
-            "write a number like 0.25",
+            "write a whole number like 8",
         ),
         (
             "[jobs]\ncpus = 1.5",
@@ -150,6 +150,8 @@ def test_a_check_of_a_good_file_passes(tmp_path):
         ),
         ("[gpus]\nforeign_ok = 1", "gpus.foreign_ok = 1 is not a list of names", None),
         ("[anomalies]\nidle_below = 5", "anomalies.idle_below = 5 is more than 1", None),
+        ("[scheduler]\npatience = nan", "scheduler.patience = nan is not a number of 0 or more", None),
+        ("[scheduler]\npatience = 1e300", "scheduler.patience = 1e+300 is more than can be meant", None),
         ("[energy]\nprice_per_kwh = -1", "energy.price_per_kwh = -1 is not a number of 0 or more", None),
         ("[energy]\nprice_per_kwh = nan", "energy.price_per_kwh = nan is not a number of 0 or more", None),
         ('[jobs]\nmemory = "lots"', "jobs.memory = 'lots' is not an amount of memory", None),

@@ -9,7 +9,7 @@ export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/cache/pycache
 export RUFF_CACHE_DIR := $(CURDIR)/$(VENV)/cache/ruff
 export MYPY_CACHE_DIR := $(CURDIR)/$(VENV)/cache/mypy
 
-.PHONY: demo test lint types proof bench docs peers s3-server clean
+.PHONY: demo test test-vm lint types proof bench docs peers s3-server jupyter clean
 
 demo: $(READY)demo  ## queue real training jobs on this machine's GPUs, or on simulated ones
 	@$(BIN)/python -m dcdaemon.cli.demo
@@ -27,18 +27,25 @@ types: $(READY)dev  ## strict types
 proof: $(READY)dev  ## slow proofs: many random kills; results go to docs/reliability.md
 	$(BIN)/python -m pytest -o cache_dir=$(VENV)/cache/pytest -m proof tests/proof
 
+test-vm: $(READY)dev  ## the installed service under a real systemd, in a virtual machine (root, qemu, debootstrap)
+	$(BIN)/python -m pytest -o cache_dir=$(VENV)/cache/pytest -m vm tests/vm
+
 bench: $(READY)dev  ## the benchmark table of docs/benchmarks.md
 	$(BIN)/python -m benchmarks
 
 peers: $(READY)peers  ## gpustat, nvitop and nvitop-exporter, for the tests that compare our readings with theirs
 
+jupyter: $(READY)jupyter  ## a Jupyter server, for the test of the recipe in docs/interactive.md
+
 s3-server: $(READY)s3  ## an S3 server that checks signatures, for the tests of the object store
+
+fuzz: $(READY)fuzz  ## schemathesis, for the tests that fuzz the API from its own description
 
 clean:
 	rm -rf $(VENV)
 
 $(READY)demo: EXTRAS := torch
-$(READY)dev: EXTRAS := torch,postgres,grafana,snmpv3,dev
+$(READY)dev: EXTRAS := torch,postgres,grafana,snmpv3,backup,dev
 
 $(READY)demo $(READY)dev: pyproject.toml constraints.txt
 	@$(install)
@@ -48,10 +55,21 @@ $(READY)peers: tests/compat/constraints.txt
 	@$(VENV)/peers/bin/pip install --quiet --requirement $<
 	@touch $@
 
+$(READY)jupyter: tests/jupyter/requirements.txt
+	@test -x $(VENV)/jupyter/bin/python || $(PYTHON) -m venv $(VENV)/jupyter
+	@$(VENV)/jupyter/bin/pip install --quiet --requirement $<
+	@touch $@
+
 # Apart, too: it needs another urllib3 than niquests brings.
 $(READY)s3: tests/s3_server/requirements.txt
 	@test -x $(VENV)/s3/bin/python || $(PYTHON) -m venv $(VENV)/s3
 	@$(VENV)/s3/bin/pip install --quiet --requirement $<
+	@touch $@
+
+# Apart for the same reason.
+$(READY)fuzz: tests/fuzz/requirements.txt
+	@test -x $(VENV)/fuzz/bin/python || $(PYTHON) -m venv $(VENV)/fuzz
+	@$(VENV)/fuzz/bin/pip install --quiet --requirement $<
 	@touch $@
 
 # pip only: pinned by constraints.txt; PIP_CONSTRAINT also pins what builds are made with.

@@ -1,5 +1,5 @@
 """Daemons for all system tests."""
 
-from system.daemon_process import new_site, nursery, site, template
+from system.daemon_process import driver_of_eight, new_site, nursery, site, template
 
-__all__ = ["new_site", "nursery", "site", "template"]
+__all__ = ["driver_of_eight", "new_site", "nursery", "site", "template"]

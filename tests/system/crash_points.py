@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from system import deadly_shims
+
 from dcdaemon.core.job import ENDED
 
 Meets = Callable[[tuple[Any, ...], Any], bool]
 BEFORE, AFTER = "before", "after"
+SHIM = "shim: "
 #: How long a daemon about to die waits for the shim to reach the moment that was named.
 SHIM_WITHIN_S = 10.0
 
@@ -29,7 +32,13 @@ class Point:
 
 
 def arm(name: str) -> None:
-    """Replace the function of this point by one that SIGKILLs its own process at the named moment."""
+    """Replace the function of this point by one that SIGKILLs its own process at the named moment.
+
+    "shim: STEP" has the fork-server's first shim die there, or itself (see `deadly_shims`); the daemon lives on.
+    """
+    if name.startswith(SHIM):
+        _arm_the_fork_server(name.removeprefix(SHIM))
+        return
     point = POINTS[name]
     module_name, _, path = point.target.partition(":")
     owner: Any = importlib.import_module(module_name)
@@ -47,6 +56,15 @@ def arm(name: str) -> None:
         return answer
 
     setattr(owner, attribute, deadly)
+
+
+def _arm_the_fork_server(step: str) -> None:
+    from dcdaemon.runner import spawner  # noqa: PLC0415
+
+    place = Path(os.environ["DCD_DAEMON__STATE_DIR"]).parent
+    program = place / "deadly-forkserver.py"
+    program.write_text(deadly_shims.program(step, place / "deadly-once"))
+    spawner.FORK_SERVER = program
 
 
 def _die(point: Point, arguments: tuple[Any, ...], answer: Any) -> None:

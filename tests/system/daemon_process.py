@@ -11,11 +11,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_nvml.fake_driver import FakeDriver, build
 from system.nursery import Nursery
 
 from dcdaemon.client.http import Client
@@ -146,7 +147,7 @@ class Site:
 
     def await_all(self) -> dict[int, dict[str, Any]]:
         """Wait until every job has ended and return them."""
-        until(lambda: not self.client.get("/v1/jobs")["jobs"], "the end of all jobs", within_s=60)
+        until(lambda: not self.client.get("/v1/jobs")["jobs"], "the end of all jobs", within_s=120)
         return self.jobs()
 
     def runs(self) -> Counter[str]:
@@ -170,29 +171,52 @@ class Site:
         with contextlib.closing(database):
             return database.execute(statement).fetchall()
 
-    def judge(self, expected: dict[int, int]) -> None:
-        """Check all jobs: `expected` maps each one whose submit was answered to its exit code; all have one attempt."""
+    def judge(self, expected: dict[int, int], lost: Collection[int] = ()) -> None:
+        """Check all jobs: `expected` maps each one whose submit was answered to its exit code; all have one attempt.
+
+        Those in `lost` had their shim killed after they were on record: how they ended cannot be known.
+        """
         jobs, runs = self.await_all(), self.runs()
         assert set(expected) <= set(jobs), "an answered submit was lost"
+        assert set(runs) <= {f"{job_id}.1" for job_id in jobs}, f"something else ran: {runs}"
         for job_id, job in jobs.items():
-            assert runs[f"{job_id}.1"] == 1, f"job {job_id} ran {runs[f'{job_id}.1']} times: {job}"
+            times = (0, 1) if job_id in lost else (1,)
+            assert runs[f"{job_id}.1"] in times, f"job {job_id} ran {runs[f'{job_id}.1']} times: {job}"
             assert job["attempt"] == 1
-        assert sum(runs.values()) == len(jobs), f"something else ran: {runs}"
+            if job_id in lost:
+                assert (job["state"], job["exit_code"]) == ("lost", None), job
+                assert "no exit record" in job["cause"], job
         for job_id, code in expected.items():
             ended = jobs[job_id]
-            assert (ended["exit_code"], ended["state"]) == (code, "failed" if code else "succeeded"), ended
-            assert 0 <= ended["run_s"] < WITHIN_S
+            if job_id not in lost:
+                assert (ended["exit_code"], ended["state"]) == (code, "failed" if code else "succeeded"), ended
+                assert 0 <= ended["run_s"] < WITHIN_S
+        until(lambda: not self.living(), f"the end of all processes of jobs, {self.living()}")
         self.judge_resources()
+
+    def living(self) -> list[int]:
+        """Return the processes that belong to jobs here: shims by where they work, jobs by their environment."""
+        place = os.fsencode(self.state_dir / "jobs")
+        return [int(entry.name) for entry in Path("/proc").glob("[0-9]*") if _belongs(entry, place)]
 
     def judge_resources(self) -> None:
         """Check that no GPU is held by anyone, and that every measured millijoule is booked exactly once."""
         assert self.query("SELECT * FROM allocation") == []
-        gpus = self.client.get("/v1/gpus")["gpus"]
-        assert [gpu["state"] for gpu in gpus] == ["free"] * len(gpus)
+        until(lambda: {gpu["state"] for gpu in self.client.get("/v1/gpus")["gpus"]} == {"free"}, "all GPUs being free")
         booked = "SELECT gpu, SUM(energy_mj) FROM energy GROUP BY gpu ORDER BY gpu"
         measured = "SELECT gpu, measured_mj FROM meter WHERE measured_mj > 0 ORDER BY gpu"
         both = self.query(f"SELECT 'm', * FROM ({measured}) UNION ALL SELECT 'b', * FROM ({booked})")  # noqa: S608
         assert [row[1:] for row in both if row[0] == "b"] == [row[1:] for row in both if row[0] == "m"]
+
+
+def _belongs(process: Path, place: bytes) -> bool:
+    """Tell whether a living process works below this place, or reports to it as a job does."""
+    try:
+        if os.fsencode((process / "cwd").readlink()).startswith(place):
+            return True
+        return b"DCD_REPORT_PATH=" + place in (process / "environ").read_bytes()
+    except OSError:
+        return False  # gone, or a zombie
 
 
 @pytest.fixture(scope="session")
@@ -223,6 +247,15 @@ def new_site(nursery: Nursery, template: Path) -> Iterator[Callable[..., Site]]:
             return site
 
         yield make
+
+
+@pytest.fixture
+def driver_of_eight(tmp_path: Path) -> dict[str, str]:
+    """The settings of a site on eight GPUs of the fake driver, with a real NVML child, instead of simulated ones."""
+    driver = FakeDriver(build(tmp_path), tmp_path / "fake", 8, profile="h100")
+    for gpu in range(8):
+        driver.load(gpu, 0.5, ago_s=60)
+    return {"LD_LIBRARY_PATH": str(tmp_path), "FAKE_NVML_STATE": str(tmp_path / "fake")}
 
 
 @pytest.fixture

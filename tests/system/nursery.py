@@ -85,7 +85,8 @@ def _run(crash_at: str | None) -> int:
 
     if crash_at is not None:
         arm(crash_at)
-    return run(["daemon", "run", "--simulate-gpus", "8"])
+    simulated = [] if "FAKE_NVML_STATE" in os.environ else ["--simulate-gpus", "8"]
+    return run(["daemon", "run", *simulated])
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
-"""SIGKILL of the daemon at every named step of a job's life: each job runs exactly once and ends in its true state."""
+"""SIGKILL of daemon, shim or fork-server at any step of a job's life: it runs once and ends in its true state."""
 
 import os
 import signal
 from pathlib import Path
 
 import pytest
+from system import deadly_shims
 from system.crash_points import FROZEN, LIFE, RECOVERY, REQUEUE, STOP
 from system.daemon_process import until
+from system.random_kills import FORK_SERVER, children_of
+from system.shim_deaths import live_through_death
 
 from dcdaemon.core.errors import Unreachable
 
@@ -115,10 +118,15 @@ def test_what_wakes_up_after_a_restart_runs_its_job_at_most_once(new_site, step)
     site.judge({job_id: 3})
 
 
+@pytest.mark.parametrize("step", deadly_shims.STEPS)
+def test_a_shim_or_fork_server_killed_at_any_step_repeats_nothing_and_tells_no_untruth(new_site, step):
+    live_through_death(new_site, step, daemon_dies_too=False)
+
+
 def test_the_death_of_the_fork_server_costs_no_job(site):
     before = site.submit(sleep_s=1, code=3)
     site.await_state(before, "running")
-    [server] = fork_servers_of(site.pid)
+    [server] = children_of(site.pid, FORK_SERVER)
     os.kill(server, signal.SIGKILL)
     after = [site.submit(code=0), site.submit(code=3, gpus=8)]
     site.judge({before: 3, after[0]: 0, after[1]: 3})
@@ -147,15 +155,3 @@ def stats():
             yield int(path.parent.name), path.read_text().rpartition(")")[2].split()
         except OSError:
             continue
-
-
-def fork_servers_of(pid):
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in children if is_fork_server(Path("/proc", child))]
-
-
-def is_fork_server(process):
-    try:
-        return b"forkserver.py" in (process / "cmdline").read_bytes()
-    except OSError:
-        return False

@@ -1,6 +1,7 @@
 """One machine for all scenarios, with the service installed; they run in the order of their files, as a node lives."""
 
 import os
+import resource
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ _PROGRAMS = {"qemu-system-x86_64": "qemu-system-x86", "debootstrap": "debootstra
 #: Where the console and the journal of a failed run stay.
 _KEPT = image.CACHE / "last-failure"
 _machine: list[Machine] = []
+_nodes: list[Node] = []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -49,7 +51,16 @@ def node(machine: Machine) -> Node:
         node.load_driver(gpus=4)
     with step("dcd service install"):
         node.install()
+    _nodes.append(node)
     return node
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fresh() -> Iterator[None]:
+    """Whatever a scenario has left, also where it failed, is not in the way of the next file."""
+    yield
+    if _nodes:
+        _nodes[0].end_all()
 
 
 def _can_be_made() -> None:
@@ -95,5 +106,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("virtual machine")
         for name, taken_s in TAKEN_S:
             terminalreporter.line(f"{taken_s:7.1f} s  {name}")
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        terminalreporter.line(f"{used.ru_utime + used.ru_stime:7.1f} s  of CPU time in all")
     for note in NOTES:
         terminalreporter.line(note)

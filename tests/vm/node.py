@@ -18,6 +18,11 @@ _DRIVER = "/usr/local/lib/fake-driver"
 _DCD = "/opt/dcdaemon/bin/dcd"
 
 
+def minor_of(gpu: int) -> int:
+    """Give the minor number of a GPU's device, which on a real node need not be its index either."""
+    return 7 - gpu
+
+
 class Node:
     """A node: the machine, the service on it, and its users ada and ben."""
 
@@ -30,11 +35,13 @@ class Node:
         with tempfile.TemporaryDirectory() as folder:
             state = Path(folder) / "state"
             library = build(Path(folder))
-            FakeDriver(library, state, count=gpus, profile="h100")
+            driver = FakeDriver(library, state, count=gpus, profile="h100")
+            for index in range(gpus):
+                driver.gpu(index, minor=minor_of(index))
             self.machine.put(f"{_DRIVER}/{library.name}", library.read_bytes(), mode=0o755)
             self.machine.put(f"{_DRIVER}/state", state.read_bytes())
-        nodes = {"nvidiactl": "195:255", **{f"nvidia{minor}": f"195:{minor}" for minor in range(gpus)}}
-        lines = [f"c! /dev/{name} 0666 root root - {numbers}\n" for name, numbers in nodes.items()]
+        nodes = {"nvidiactl": 255, **{f"nvidia{minor}": minor for minor in map(minor_of, range(gpus))}}
+        lines = [f"c! /dev/{name} 0666 root root - 195:{minor}\n" for name, minor in nodes.items()]
         self.machine.put("/etc/tmpfiles.d/fake-driver.conf", "".join(lines).encode())
         self.machine.check("systemd-tmpfiles", "--create", "--boot", "/etc/tmpfiles.d/fake-driver.conf")
 
@@ -94,19 +101,29 @@ class Node:
 
     def wait(self, *job_ids: int) -> list[dict[str, Any]]:
         """Return what is known of these jobs when they have ended, however."""
-        self._until(lambda: all(self.show(job_id)["ended_at"] for job_id in job_ids), f"the end of {job_ids}")
+        self.until(lambda: all(self.show(job_id)["ended_at"] for job_id in job_ids), f"the end of {job_ids}")
         return [self.show(job_id) for job_id in job_ids]
+
+    def end_all(self) -> None:
+        """End what is left of earlier scenarios, so that it holds no GPU."""
+        answer = self.machine.get("/v1/jobs")
+        assert answer.rc == 200, answer
+        left = [job["id"] for job in json.loads(answer.out)["jobs"]]
+        if left:
+            self.dcd("cancel", "-y", "--signal", "KILL", *map(str, left))
+            self.wait(*left)
 
     def until_log(self, job_id: int, says: str) -> None:
         """Return when a job has said something."""
-        self._until(lambda: says in self.log(job_id), f"{says!r} in the log of job {job_id}")
+        self.until(lambda: says in self.log(job_id), f"{says!r} in the log of job {job_id}")
 
     def until_state(self, job_id: int, state: str) -> dict[str, Any]:
         """Return what is known of a job when it is in a state."""
-        self._until(lambda: self.show(job_id)["state"] == state, f"job {job_id}: {state}")
+        self.until(lambda: self.show(job_id)["state"] == state, f"job {job_id}: {state}")
         return self.show(job_id)
 
-    def _until(self, condition: Callable[[], bool], what: str) -> None:
+    def until(self, condition: Callable[[], object], what: str) -> None:
+        """Return when the condition holds."""
         deadline_s = time.monotonic() + WITHIN_S
         while not condition():
             assert time.monotonic() < deadline_s, f"{what} did not come about in {WITHIN_S:.0f} s"

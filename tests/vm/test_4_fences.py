@@ -1,6 +1,9 @@
 """What the kernel keeps a job from: more memory than it asked for, GPUs that are not its own, an afterlife."""
 
-OPENS = 'for n in 0 1 2 3; do (exec 3<> /dev/nvidia$n) 2>&1 | sed "s/^.*nvidia//"; done'
+from vm.node import minor_of
+
+#: By the minor numbers of GPUs 0 to 3.
+OPENS = 'for n in 7 6 5 4; do (exec 3<> /dev/nvidia$n) 2>&1 | sed "s/^.*nvidia//"; done'
 ALLOWED, FORBIDDEN = "No such device or address", "Operation not permitted"
 EATS = "exec python3 -c 'b = bytearray(600 * 1024**2)'"
 
@@ -27,13 +30,14 @@ def test_a_job_can_open_its_own_gpus_and_no_others(node):
     for job_id in (one, two, none):
         own = node.show(job_id)["gpus"]
         answers = [line.partition(": ")[2].strip() for line in node.log(job_id).splitlines()]
+        assert [line[0] for line in node.log(job_id).splitlines()] == [str(minor_of(index)) for index in range(4)]
         expected = [ALLOWED if index in own else FORBIDDEN for index in range(4)]
         assert [answer.split(": ")[-1] for answer in answers] == expected, (own, answers)
 
 
 def test_not_even_root_gets_at_another_gpu_by_a_node_of_its_own(node):
     job_id = node.submit(
-        "for n in 0 1 2 3; do mknod /root/gpu$n c 195 $n 2>&1 && (exec 3<> /root/gpu$n) 2>&1; rm -f /root/gpu$n; done",
+        "for n in 7 6 5 4; do mknod /root/gpu$n c 195 $n 2>&1 && (exec 3<> /root/gpu$n) 2>&1; rm -f /root/gpu$n; done",
         "-g", "1", user="root",
     )  # fmt: skip
     node.wait(job_id)
@@ -41,15 +45,16 @@ def test_not_even_root_gets_at_another_gpu_by_a_node_of_its_own(node):
     assert node.log(job_id).count(ALLOWED) <= 1
 
 
-def test_what_a_job_leaves_behind_ends_with_it_and_its_gpus_are_free(node):
-    job_id = node.submit("setsid sleep 987654 > /dev/null 2>&1 & sleep 1; exit 3", "-g", "4")
-    node.wait(job_id)
-    told = node.show(job_id)
-    assert (told["state"], told["exit_code"]) == ("failed", 3)
-    assert node.machine.run("pgrep", "--full", "sleep 987654").rc == 1
+def test_a_job_holds_its_gpus_as_long_as_a_process_of_it_lives_and_none_outlives_it(node):
+    """Daemonised, in a session of its own, and its parent has ended."""
+    job_id = node.submit("setsid sleep 987654 > /dev/null 2>&1 & echo main ends", "-g", "4")
+    node.until_log(job_id, says="main ends")
     follower = node.submit("echo got them", "-g", "4", user="ben")
-    node.wait(follower)
-    assert node.show(follower)["state"] == "succeeded"
+    assert node.show(job_id)["state"] == "running"
+    assert node.show(follower)["state"] == "waiting"
+    node.machine.check("dcd", "cancel", "-y", str(job_id), user="ada")
+    assert [job["state"] for job in node.wait(job_id, follower)] == ["cancelled", "succeeded"]
+    assert node.machine.run("pgrep", "--full", "sleep 987654").rc == 1
 
 
 def test_a_job_ends_at_its_time_limit(node):

@@ -18,16 +18,22 @@ class Trainings:
         self.ids = [node.submit(script, "-g", "1", user=user) for user in ("ada", "ben")]
         for job_id in self.ids:
             node.until_log(job_id, says="begun")
+            node.until(lambda job_id=job_id: node.show(job_id)["pids"], f"the processes of job {job_id}")
         self.first = self._now()
 
     def _now(self) -> list[tuple]:
-        told = [self.node.show(job_id) for job_id in self.ids]
-        return [(job["state"], job["attempt"], job["gpus"], job["started_at"], tuple(job["pids"])) for job in told]
+        return [self._of(job_id) for job_id in self.ids]
+
+    def _of(self, job_id: int) -> tuple:
+        """Its first process is the shell, the others are what that waits with."""
+        job, unit = self.node.show(job_id), f"dcd-job-{job_id}.service"
+        shim = self.node.property("MainPID", unit)
+        return job["state"], job["attempt"], job["gpus"], job["started_at"], shim, min(job["pids"], default=None)
 
     def are_untouched(self) -> None:
         """Check that they run, in the same processes, on the same GPUs, and have begun once."""
         assert [state for state, *_ in self.first] == ["running", "running"]
-        assert all(pids for *_, pids in self.first)
+        assert all(pid for *_, pid in self.first)
         assert self._now() == self.first
         for job_id in self.ids:
             assert self.node.log(job_id) == "begun\n"

@@ -5,6 +5,7 @@ import os
 import re
 import urllib.request
 from pathlib import Path
+from urllib.error import URLError
 from urllib.parse import urlsplit
 
 import pytest
@@ -51,6 +52,13 @@ def ask(url: str, path: str, body: dict | None = None) -> dict:
         return json.load(answer)
 
 
+def answered(url: str, path: str) -> dict | None:
+    try:
+        return ask(url, path)
+    except URLError:
+        return None
+
+
 def environment_of(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
 
@@ -65,7 +73,8 @@ def test_the_recipe_of_the_page_gives_a_notebook_on_the_jobs_gpu(site):
     assert {"--no-browser", "--port=0"} <= set(options)
     job = submit(site, options)
     url = until(lambda: (found := URL.search(log(site, job))) and found[0], "the address in the log", within_s=60)
-    assert ask(url, "/api/status")["kernels"] == 0
+    # The address is in the log a moment before anybody listens there.
+    assert until(lambda: answered(url, "/api/status"), "the server", within_s=60)["kernels"] == 0
 
     ask(url, "/api/kernels", {"name": "python3"})
     [kernel] = until(lambda: kernels(site, job), "a kernel below the job", within_s=60)

@@ -9,6 +9,9 @@ from dcdaemon.cli.show.jobs import queue_page
 from dcdaemon.cli.show.output import SLURM, Output, Page, emit
 from dcdaemon.client.http import Client, Query
 
+#: What a person reads at once, and what a script gets: as many as the daemon lists in one answer.
+_TABLE, _EVERY = 500, 100_000
+
 
 @verb("ps", "dcd ps", "dcd ps -a --since 1d -s failed -o csv", "dcd ps -o slurm")
 @selectors(required=False)
@@ -21,9 +24,7 @@ from dcdaemon.client.http import Client, Query
     "--limit",
     type=click.IntRange(1),
     metavar="N",
-    default=500,
-    show_default=True,
-    help="At most so many.",
+    help=f"At most so many; a table has {_TABLE}, all else every job.",
 )
 @click.option("-w", "--watch", is_flag=True, help="Draw it again every 2 s until Ctrl-C.")
 @daemon
@@ -37,13 +38,14 @@ def command(  # noqa: PLR0913  each is one option of the command line
     user: str | None,
     state: Sequence[str],
     since: float | None,
-    limit: int,
+    limit: int | None,
     every: bool,
     watch: bool,
 ) -> None:
     """List jobs: running ones first, then waiting ones in the order in which they are considered."""
     filters = {"sel": list(select), "name": name, "user": user, "state": list(state), "since_s": since}
-    query: Query = {**filters, "limit": limit, "all": int(every or since is not None)}
+    most = limit or (_TABLE if out.form in (None, "table", "wide") else _EVERY)
+    query: Query = {**filters, "limit": most, "all": int(every or since is not None)}
 
     if out.form == SLURM and not watch:
         from dcdaemon.cli.show.slurm import emit_slurm, squeue

@@ -148,3 +148,14 @@ def test_a_waiting_share_of_a_gpu_shows_how_much_it_asks_for():
     waiting = {"state": "waiting", "gpus_asked": 1, "gpus": []}
     assert gpus({**waiting, "gpu_mem_bytes": 30 * 2**30}) == "30 GiB asked"
     assert gpus({**waiting, "gpu_mem_bytes": None}) == "1 asked"
+
+
+@pytest.mark.parametrize(
+    ("options", "most"),
+    [([], "500"), (["-o", "wide"], "500"), (["-q"], "100000"), (["-o", "csv"], "100000"), (["-o", "slurm"], "100000"),
+     (["--json"], "100000"), (["-q", "-n", "7"], "7")],
+)  # fmt: skip
+def test_scripts_get_every_job_and_people_a_page(daemon, dcd, options, most):
+    daemon.routes["GET /v1/jobs"] = documents.queue()
+    assert dcd("ps", *options).code == 0
+    assert daemon.asked[-1].query["limit"] == [most]

@@ -63,7 +63,7 @@ def impatient(node):
     node.machine.put(dropin, b"[Service]\nWatchdogSec=30s\nTimeoutAbortSec=2s\n")
     node.machine.check("systemctl", "daemon-reload")
     yield
-    node.machine.check("rm", dropin)
+    node.machine.check("rm", "-r", str(Path(dropin).parent))
     node.machine.check("systemctl", "daemon-reload")
 
 

@@ -46,10 +46,13 @@ def test_a_job_whose_user_asked_for_it_runs_again_and_both_logs_are_there(node, 
     assert node.dcd("logs", str(job_id), user="ben").out == "attempt 2\n"
 
 
-def test_what_waited_waits_and_what_had_ended_has_ended(node, jobs):
+def test_what_waited_is_there_and_what_had_ended_has_ended(node, jobs):
     assert node.show(jobs["ended"])["state"] == "succeeded"
     assert node.log(jobs["ended"]) == "long ago\n"
-    assert [node.show(jobs[name])["state"] for name in ("waiting", "just queued")] == ["waiting", "waiting"]
+    # Where the GPUs are free at once, they may have had their turn already: their first and only one.
+    told = [node.show(jobs[name]) for name in ("waiting", "just queued")]
+    assert all(job["state"] in ("waiting", "starting", "running", "succeeded") for job in told), told
+    assert all(job["attempt"] <= 1 for job in told), told
 
 
 def test_all_of_it_comes_to_a_good_end(node, jobs):
@@ -58,4 +61,5 @@ def test_all_of_it_comes_to_a_good_end(node, jobs):
     node.wait(*rest)
     assert [node.show(job_id)["state"] for job_id in rest] == ["succeeded"] * 3
     assert node.log(jobs["to be run again"]) == "attempt 2\nended\n"
+    assert [node.log(jobs[name]) for name in ("waiting", "just queued")] == ["at last\n"] * 2
     assert node.property("StatusText") == "0 running, 0 waiting, 4 GPUs"

@@ -24,7 +24,7 @@ lint: $(READY)dev  ## style, format and the repository's own rules
 types: $(READY)dev  ## strict types
 	$(BIN)/mypy
 
-proof: $(READY)dev  ## slow proofs: many random kills; results go to docs/reliability.md
+proof: $(READY)dev  ## slow proofs: kills, databases in trouble, floods, fuzzing; their rows go to docs/reliability.md
 	$(BIN)/python -m pytest -o cache_dir=$(VENV)/cache/pytest -m proof tests/proof
 
 test-vm: $(READY)dev  ## the installed service under a real systemd, in a virtual machine (root, qemu, debootstrap)

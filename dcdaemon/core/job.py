@@ -58,7 +58,8 @@ SLURM_CODES = {
 class JobSpec:
     """What a user asks for; the environment is kept elsewhere, in a 0600 file named by `env_ref`.
 
-    `gpu_mem_bytes` asks for that much of one GPU instead of whole ones. It is asked to save its work by
+    `gpu_mem_bytes` asks for that much of one GPU instead of whole ones; of how many earlier runs that was learned is
+    `gpu_mem_runs`, None where it was said. By `deadline_at` it is wanted to be done. It is asked to save its work by
     `checkpoint_signal`, and `checkpoint_s` before its limit. A `launcher` starts its command once for each of `ranks`,
     None for one a GPU; silent and idle for `hang_after_s` it is ended. Jobs of one request may name each other before
     they have ids: see `placed`.
@@ -84,12 +85,14 @@ class JobSpec:
     queue: str = ""
     account: str = ""
     begin_at: float | None = None
+    deadline_at: float | None = None
     array_id: int | None = None
     array_index: int | None = None
     array_limit: int | None = None
     after_any: tuple[int, ...] = ()
     after_not_ok: tuple[int, ...] = ()
     gpu_mem_bytes: int | None = None
+    gpu_mem_runs: int | None = None
     preemptible: bool = False
     checkpoint_signal: str | None = None
     checkpoint_s: float | None = None

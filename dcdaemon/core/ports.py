@@ -14,7 +14,7 @@ from dcdaemon.core.event import Event, EventKind
 from dcdaemon.core.gpu import GpuInfo, GpuSpeed
 from dcdaemon.core.gpu_time import GpuTime
 from dcdaemon.core.job import Fate, Job, JobSpec, JobState, Usage
-from dcdaemon.core.prediction import PastRun, Prediction
+from dcdaemon.core.prediction import PastPeak, PastRun, Prediction
 from dcdaemon.core.samples import AnySample, GpuReading, GpuSample, HostReading
 from dcdaemon.core.token import Token
 from dcdaemon.core.vitals import Vitals
@@ -323,6 +323,10 @@ class Store(Protocol):
 
     def past_runs(self, most: int) -> list[PastRun]:
         """Return the last runs of all nodes of which the time is known, the oldest first."""
+        ...
+
+    def past_peaks(self, user: str, most: int) -> list[PastPeak]:
+        """Return what a user's runs on one GPU held that ended well, the newest first; of the last `most` jobs."""
         ...
 
     def book(self, metered: Sequence[Metered], usage: Sequence[UsageDelta]) -> None:

@@ -117,6 +117,7 @@ class Daemon:
         self.metrics: MetricsServer | None = None
         self.tls: Tls | None = None
         self._door: Path | None = None
+        self.gpus_known = False
         self._add_duties(simulated=gpus_simulated > 0)
 
     def _add_duties(self, *, simulated: bool) -> None:
@@ -133,7 +134,8 @@ class Daemon:
         desk.listeners += [self.changes, gpus.noted, watch.noted, desk.predictions.noted, desk.forecasts.noted]
         self.gpus, self.watch = gpus, watch
         storing = StoringDuty(desk, gpus.book_due, SWEEP_S)
-        host, reports, memory = HostDuty(desk, self.host, SWEEP_S), ReportDuty(desk), MemoryDuty(desk)
+        host = HostDuty(desk, self.host, SWEEP_S, self.calendar.clock_set)
+        reports, memory = ReportDuty(desk), MemoryDuty(desk)
         for duty in (gpus, host, storing, reports, memory, watch, watchdog):
             self.ticker.add(duty)
 
@@ -150,7 +152,7 @@ class Daemon:
         reasons = "; ".join(chosen.reasons) or None
         log.info("jobs are fenced by: %s", chosen.name, extra={"action": "isolation", "why": reasons})
         self.source.start()
-        self.source.wait_known(_KNOWN_WITHIN_S)
+        self.gpus_known = self.source.wait_known(_KNOWN_WITHIN_S)
         self.desk.book.fair_use.recall(self.store, self.desk.clock.now())
         # First the queue, then the first reading: what the GPUs used while no daemon looked belongs to known jobs.
         # What ended while no daemon looked is learned from when the queue is loaded, and not a second time.
@@ -346,7 +348,8 @@ def make_calendar(config: Config, desk: Desk, envs: EnvFiles) -> Calendar:
     calendar.add(CalendarJob("report", "5", "0", lambda: report_day(desk)))
     if config.storage.backup_dir:
         hour, minute = config.storage.backup_at.split(":")
-        daily = DailyBackup(store, config.storage, config.node.name, Path(config.daemon.state_dir) / "env")
+        envs_dir, tell = Path(config.daemon.state_dir) / "env", desk.board.events.tell
+        daily = DailyBackup(store, config.storage, config.node.name, envs_dir, tell)
         calendar.add(CalendarJob("backup", minute, hour, lambda: daily.make(clock.now())))
     return calendar
 

@@ -13,6 +13,8 @@ class ClockSteps:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._offset_s: float | None = None
+        #: By how much the last step set it, in seconds.
+        self.step_s = 0.0
 
     def look(self) -> Event | None:
         """Return what has to be told when the wall clock stepped by more than a second since the last look."""
@@ -23,6 +25,7 @@ class ClockSteps:
         step_s = 0.0 if known is None else self._offset_s - known
         if abs(step_s) <= _STEP_S:
             return None
+        self.step_s = step_s
         way = "forward" if step_s > 0 else "back"
         message = (
             f"the wall clock went {way} by {format_duration(abs(step_s))}: it was set, or the machine slept; "

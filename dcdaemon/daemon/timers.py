@@ -37,6 +37,17 @@ class Calendar:
         trigger = CronTrigger(minute=job.minute, hour=job.hour)
         self._scheduler.add_job(_guarded(job), trigger, id=job.name, name=job.name)
 
+    def clock_set(self, step_s: float) -> None:
+        """Go by the new wall clock, which was set by so much: do what is due by it, wait no longer than it says.
+
+        Without it what is due every minute would stand still for as long as the clock was set back.
+        """
+        if step_s < 0:
+            for job in self._scheduler.get_jobs():
+                self._scheduler.reschedule_job(job.id, trigger=job.trigger)
+        else:
+            self._scheduler.wakeup()
+
     def start(self) -> None:
         """Begin."""
         self._scheduler.start()

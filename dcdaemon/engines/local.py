@@ -98,11 +98,10 @@ class LocalEngine:
         """Tell how much the attempt has written so far, and what its processes do."""
         try:
             log = self.open_log(job, job.attempt)
-        except Refused:
-            log = None  # --log may name /dev/null: what goes there is no sign of life
+        except (Refused, OSError):
+            log = None  # --log may name anything: what cannot be read is no sign of life
         written = _size(log) + report_size(self._launcher.attempt(job.id, job.attempt).path)
-        if log is not None:
-            os.close(log)
+        _close(log)
         return Vitals(written, rank_vitals(self.pids(job)))
 
     def owners(self, pids: Iterable[int], jobs: Iterable[Job]) -> dict[int, int]:
@@ -133,15 +132,21 @@ class LocalEngine:
 
     def open_log(self, job: Job, attempt: int) -> int | None:
         """Open the attempt's log: its own one, but the default one while only that tells why it did not start."""
-        path = log_path(job)
-        own = None if path is None else _open(Path(path), job.spec.uid)
-        default = _open(self._launcher.attempt(job.id, attempt).path / "output.log", job.spec.uid)
+        path, uid = log_path(job), job.spec.uid
+        default = _open(self._launcher.attempt(job.id, attempt).path / "output.log", uid)
         if path is None:
             return default
+        try:
+            own = _open(Path(path), uid)
+        except (Refused, OSError):
+            if _size(default):
+                return default
+            _close(default)
+            raise
         chosen = default if _size(default) and not _size(own) else own
         for descriptor in (own, default):
-            if descriptor is not None and descriptor != chosen:
-                os.close(descriptor)
+            if descriptor != chosen:
+                _close(descriptor)
         return chosen
 
 
@@ -173,7 +178,16 @@ def _open(path: Path, owner_uid: int) -> int | None:
 
 
 def _size(descriptor: int | None) -> int:
-    return 0 if descriptor is None else os.fstat(descriptor).st_size
+    """Return the size of an open log, 0 without one and where a file server has lost it."""
+    try:
+        return 0 if descriptor is None else os.fstat(descriptor).st_size
+    except OSError:
+        return 0
+
+
+def _close(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.close(descriptor)
 
 
 def _outcome(outcome: records.Outcome, job: Job) -> Outcome:

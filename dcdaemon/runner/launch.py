@@ -77,7 +77,7 @@ class Launcher:
         return launched
 
     def _spawn(self, attempt: AttemptDirectory, spec: LaunchSpec) -> Launched:
-        for _ in range(2):
+        for _ in range(self._spawner.tries):
             launch = attempt.next_launch()
             try:
                 return self._spawner.spawn(attempt.path, launch, spec)
@@ -93,7 +93,7 @@ class Launcher:
                 extra={"action": "launch_repeated"},
             )
         raise StartFailed(
-            f"cannot start job {attempt.job_id}: it was tried twice: {trouble}",
+            f"cannot start job {attempt.job_id}: it was tried {self._spawner.tries} times: {trouble}",
             "look for a killed or crashing process in the journal: journalctl -b -p warning",
         )
 

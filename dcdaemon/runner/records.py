@@ -50,7 +50,6 @@ class LaunchSpec:
     cpus: int = 1
     mem_bytes: int = 0
     gpu_minors: tuple[int | None, ...] = ()
-    gang: bool = False
     extra_gids: tuple[int, ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""Part of the shim: keeps a job's log within its limit, by giving the disk back what lies between head and tail.
+"""Part of the shim: keeps a job's files within their limits, of its log by giving back what lies between head and tail.
 
 The job writes to the file itself, and no pipe can break it: the hole is punched under the writer (fallocate(2)).
 """
@@ -26,8 +26,8 @@ class JobLog:
         self._fd = fd
         self._limit_bytes = limit_bytes or 0
         self._size = 0
-        #: When to look next, in seconds of the monotonic clock; None for never.
-        self.look_at = time.monotonic() + LOOK_EVERY_S if limit_bytes else None
+        #: When to look next, in seconds of the monotonic clock; None for never. Soon at first: it may be a fast one.
+        self.look_at = time.monotonic() + LOOK_OFTEN_S if limit_bytes else None
 
     def look(self, now: float, *, last: bool = False) -> None:
         """Punch the hole when it is due; the last time it is due at once."""
@@ -58,3 +58,45 @@ class JobLog:
             os.write(self._fd, f"dcd: note: {text}\n".encode())
         except OSError:
             return  # a full disk: nothing more to be said
+
+
+class TellingFile:
+    """A file in which a job tells the daemon something: so much of it may lie on disk, and only while the job lives."""
+
+    def __init__(self, fd: int, limit_bytes: int) -> None:
+        self._fd = fd
+        self._limit_bytes = limit_bytes
+        #: When to look next, in seconds of the monotonic clock.
+        self.look_at = time.monotonic() + LOOK_OFTEN_S
+
+    def look(self, now: float) -> None:
+        """Give the disk back what is too much, when it is time to look."""
+        if now >= self.look_at:
+            self.look_at = now + (LOOK_OFTEN_S if self._bound() else LOOK_EVERY_S)
+
+    def take(self) -> None:
+        """Take the file from the job's user: nobody watches it any more, and it counts to the daemon's disk."""
+        try:
+            self._bound()
+            os.fchown(self._fd, os.geteuid(), os.getegid())
+        except OSError:
+            return  # not root, or a disk that fails: how the job ended is to be written all the same
+        finally:
+            os.close(self._fd)
+
+    def _bound(self) -> bool:
+        """Tell whether there was too much of it; its offsets stay, as the daemon has read up to one of them."""
+        if not self._is_too_much():
+            return False
+        size = os.fstat(self._fd).st_size
+        end = max(size - self._limit_bytes // 2, 0) // BLOCK_BYTES * BLOCK_BYTES
+        if end:
+            LIBC.fallocate(self._fd, PUNCH_HOLE | KEEP_SIZE, 0, end)
+        if self._is_too_much():
+            os.ftruncate(self._fd, size)  # gives back what was reserved behind the end
+        if self._is_too_much():
+            os.ftruncate(self._fd, 0)  # a file system without holes
+        return True
+
+    def _is_too_much(self) -> bool:
+        return os.fstat(self._fd).st_blocks * 512 > self._limit_bytes

@@ -34,6 +34,7 @@ class NoSpawner:
     """Stands where this daemon may start nothing: every launch is refused with the reasons."""
 
     pid: int | None = None
+    tries = 1
 
     def __init__(self, reasons: Sequence[str]) -> None:
         """Keep what stands in the way."""
@@ -55,7 +56,9 @@ class NoSpawner:
 
 
 class ShimSpawner(Protocol):
-    """Starts shims: the fork-server, or systemd."""
+    """Starts shims: the fork-server, or systemd; one whose fate is unknown is tried `tries` times in all."""
+
+    tries: int
 
     @property
     def pid(self) -> int | None:
@@ -77,6 +80,9 @@ class ShimSpawner(Protocol):
 
 class Spawner:
     """One fork-server at a time; not thread-safe, its caller takes turns."""
+
+    #: A machine that kills processes kills many, and a job that could not be started has failed.
+    tries = 4
 
     def __init__(self) -> None:
         """Prepare; the fork-server starts with `start` or with the first request."""

@@ -29,11 +29,14 @@ class UnitSpawner:
     """Starts shims by systemd-run; holds no process of its own."""
 
     pid: int | None = None
+    #: Each may take as long as systemd-run is waited for.
+    tries = 2
 
     def __init__(self, isolation: Isolation, more_devices: Sequence[str] = ()) -> None:
         """Prepare; nothing has to be started."""
         self._isolation = isolation
         self._more_devices = tuple(more_devices)
+        self._told_of_uvm = False
 
     def start(self) -> None:
         """Do nothing: systemd runs."""
@@ -45,7 +48,7 @@ class UnitSpawner:
         """Start the shim in the job's unit; raise StartFailed when none was, FateUnknownError when one may be."""
         if spec.gpu_minors and uvm_missing():
             self._make_uvm()
-        devices = job_devices(spec.gpu_minors, gang=spec.gang, more=self._more_devices)
+        devices = job_devices(spec.gpu_minors, more=self._more_devices)
         self._ask(run_command(spec, directory, launch, self._isolation, devices), spec.job_id)
         shim = shim_in(cgroup.ROOT / unit_path(self._isolation, spec.job_id).lstrip("/"))
         if shim is None:
@@ -69,7 +72,8 @@ class UnitSpawner:
         """Have the driver make CUDA's memory device: inside a fence nobody can, and CUDA fails without it."""
         command = ("systemd-run", "--quiet", "--collect", "--service-type=oneshot", "nvidia-modprobe", "-u", "-c=0")
         refusal = _run(command) if self._isolation.devices_fenced else None
-        if refusal is not None:
+        if refusal is not None and not self._told_of_uvm:
+            self._told_of_uvm = True  # once: it would be said at each start of a job with GPUs
             log.warning("CUDA's memory device is missing: %s", refusal, extra={"action": "uvm_missing"})
 
 

@@ -94,9 +94,9 @@ class FlakyGpus:
 class NodeLife:
     """One node, its users, its accidents and its daemons, one after the other."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, scene: Scene | None = None) -> None:
         self.chance = random.Random(seed)  # noqa: S311  a game of chance, not a secret
-        self.scene = Scene(gpus=GPUS, cpus=64)
+        self.scene = scene or Scene(gpus=GPUS, cpus=64)
         self.clock = self.scene.clock
         self.kinds: dict[int, str] = {}
         self.source = FlakyGpus(SimulatedGpus(GPUS, self._loads, self.clock, POLL_S))

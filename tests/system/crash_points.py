@@ -170,10 +170,10 @@ LIFE = {
     "end written, not committed": Point(_APPLY, AFTER, _one_change(_ended)),
     "end committed": Point(_SAVE, AFTER, _some_change(_ended)),
     "GPUs about to be released in memory": Point(
-        "dcdaemon.control.book:Book.put", BEFORE, lambda arguments, _: arguments[1].state in ENDED
+        "dcdaemon.control.book:Book._put", BEFORE, lambda arguments, _: arguments[1].state in ENDED
     ),
     "GPUs released in memory": Point(
-        "dcdaemon.control.book:Book.put", AFTER, lambda arguments, _: arguments[1].state in ENDED
+        "dcdaemon.control.book:Book._put", AFTER, lambda arguments, _: arguments[1].state in ENDED
     ),
     "use about to be booked": Point(
         "dcdaemon.store.sql_store:SqlStore.book", BEFORE, lambda arguments, _: bool(arguments[2])

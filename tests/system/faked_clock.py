@@ -36,7 +36,7 @@ class FakedClock:
         self.site, self._offset = site, site.path / "offset"
         self.set_s(0)
         faked = {
-            "LD_PRELOAD": str(library()), "FAKETIME_TIMESTAMP_FILE": str(self._offset), "FAKETIME_NO_CACHE": "1",
+            "LD_PRELOAD": str(library()), "FAKETIME_TIMESTAMP_FILE": str(self._offset), "FAKETIME_CACHE_DURATION": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }  # fmt: skip
         self._process = subprocess.Popen(

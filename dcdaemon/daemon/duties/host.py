@@ -1,6 +1,6 @@
 """Every few seconds: read the host's own sensors."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import groupby
 
 from dcdaemon.control.desk import Desk
@@ -14,8 +14,11 @@ class HostDuty:
 
     name = "host"
 
-    def __init__(self, desk: Desk, source: HostSource, every_s: float) -> None:
+    def __init__(
+        self, desk: Desk, source: HostSource, every_s: float, clock_set: Callable[[float], None] = lambda _step_s: None
+    ) -> None:
         self.every_s = every_s
+        self._clock_set = clock_set
         self._desk = desk
         self._source = source
         self._steps = ClockSteps(desk.clock)
@@ -26,6 +29,8 @@ class HostDuty:
         step = self._steps.look()
         if step is not None:
             desk.board.events.tell(step)
+            self._clock_set(self._steps.step_s)
+            desk.wake()  # what was to begin at a time of day may be due now
         reading = self._source.read()
         samples = tuple(reading.samples())
         desk.board.host = reading

@@ -74,6 +74,32 @@ def test_work_that_was_missed_for_days_is_made_up_for_once(calendar, until):
     assert len(done) == 1
 
 
+def test_a_clock_that_was_set_back_does_not_stop_what_is_due_each_minute(calendar):
+    calendar.add(CalendarJob("roll-up", "*", "*", lambda: None))
+    calendar.start()
+    zone = calendar._scheduler.timezone
+    # As it looks when the clock has been set back by an hour since the next run was planned.
+    calendar._scheduler.modify_job("roll-up", next_run_time=datetime.now(zone) + timedelta(hours=1))
+    calendar.clock_set(-3600.0)
+    assert calendar._scheduler.get_job("roll-up").next_run_time <= datetime.now(zone) + timedelta(minutes=1)
+
+
+def test_what_became_due_because_the_clock_was_set_ahead_is_done_at_once(calendar, until, monkeypatch):
+    done = []
+    calendar.add(CalendarJob("backup", "0", "3", lambda: done.append(1)))
+    calendar.start()
+    due = calendar._scheduler.get_job("backup").next_run_time
+
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return due.astimezone(tz) + timedelta(minutes=5)
+
+    monkeypatch.setattr("apscheduler.schedulers.base.datetime", Ahead)
+    calendar.clock_set(3600.0)
+    until(lambda: done)
+
+
 def test_what_never_began_can_be_stopped():
     Calendar().stop()
 

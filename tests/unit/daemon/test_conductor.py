@@ -62,6 +62,16 @@ def test_a_begin_time_wakes_the_conductor_by_itself(stage, until):
     until(lambda: stage.scene.state(job) is JobState.RUNNING)
 
 
+def test_while_a_job_may_become_too_late_for_its_deadline_the_conductor_looks_again_now_and_then():
+    stage = Stage()
+    stage.conductor.stop()
+    stage.scene.run(gpus=4)
+    stage.scene.submit()
+    assert stage.conductor._nap_s() is None
+    stage.scene.submit(deadline_at=stage.scene.clock.now() + 7200.0)
+    assert stage.conductor._nap_s() == 30.0
+
+
 @pytest.mark.parametrize(("begins_in_s", "nap_s"), [(10.0, 10.0), (60.0, 60.0), (86_400.0, 60.0)])
 def test_the_conductor_sleeps_until_the_next_begin_but_looks_at_the_clock_now_and_then(begins_in_s, nap_s):
     stage = Stage()

@@ -6,6 +6,7 @@ import pytest
 
 from dcdaemon.config.model import Storage
 from dcdaemon.core.errors import StoreUnavailable
+from dcdaemon.core.event import Event, EventKind
 from dcdaemon.core.job import JobSpec
 from dcdaemon.core.ports import Actor
 from dcdaemon.daemon.backups import DailyBackup
@@ -31,9 +32,9 @@ def _places(tmp_path: Path) -> None:
     (tmp_path / "backup").mkdir()
 
 
-def daily(store: SqlStore, tmp_path: Path, **settings: object) -> DailyBackup:
+def daily(store: SqlStore, tmp_path: Path, told: list[Event] | None = None, **settings: object) -> DailyBackup:
     storage = Storage(backup_dir=str(tmp_path / "backup"), **settings)
-    return DailyBackup(store, storage, "n/1", tmp_path / "state" / "env")
+    return DailyBackup(store, storage, "n/1", tmp_path / "state" / "env", [].append if told is None else told.append)
 
 
 def names(tmp_path: Path) -> list[str]:
@@ -74,3 +75,18 @@ def test_a_place_that_is_gone_is_told_and_the_old_ones_stay(store, tmp_path):
     with pytest.raises(StoreUnavailable, match="no backup in"):
         made.make(NOON + DAY_S)
     assert (tmp_path / "elsewhere" / first.name).exists()
+
+
+def test_a_backup_that_fails_is_an_event_each_day(store, tmp_path):
+    told: list[Event] = []
+    made = daily(store, tmp_path, told)
+    made.make(NOON)
+    assert told == []
+    (tmp_path / "backup").rename(tmp_path / "elsewhere")
+    for day in (1, 2):
+        with pytest.raises(StoreUnavailable):
+            made.make(NOON + day * DAY_S)
+    assert [(event.kind, event.at) for event in told] == [
+        (EventKind.BACKUP_FAILED, NOON + day * DAY_S) for day in (1, 2)
+    ]
+    assert str(tmp_path / "backup") in told[0].message

@@ -80,6 +80,16 @@ def test_a_wall_clock_that_is_set_is_told_once_and_the_node_goes_on(scene, duty,
     assert ages(scene) == {"host": 5.0, "net": 5.0}
 
 
+def test_a_wall_clock_that_is_set_has_the_calendar_and_the_queue_looked_at_anew(scene, host):
+    heard = []
+    duty = HostDuty(scene.desk, host, 5.0, heard.append)
+    duty.tick()
+    wakes = scene.wakes
+    scene.clock.step_wall(-3600.0)
+    duty.tick()
+    assert (heard, scene.wakes) == ([-3600.0], wakes + 1)
+
+
 def test_steps_of_a_second_and_time_that_is_only_slewed_are_no_steps():
     clock = FakeClock()
     steps = ClockSteps(clock)

@@ -1,5 +1,6 @@
 """The watch duty: whatever a job names as its log, the node goes on being watched."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,27 @@ def test_a_log_that_cannot_be_read_costs_its_evidence_and_nothing_else(tmp_path:
     duty.tick()
     [crash] = scene.store.anomalies()
     assert (crash.finding.rule, crash.finding.evidence["log_tail"]) == ("job_crashed", [])
+
+
+def test_a_log_that_fails_to_be_read_is_tried_once_and_stops_no_watch():
+    """A device that fails, and the memory of a process, open well and cannot be read."""
+    scene = Scene()
+    opened = []
+
+    def unreadable(_job, _attempt):
+        opened.append(os.open("/proc/self/mem", os.O_RDONLY))
+        return opened[-1]
+
+    scene.engine.open_log = unreadable
+    duty = watch_of(scene)
+    scene.run(Play(1.0, exit_code=3))
+    scene.advance(1.0)
+    duty.tick()
+    duty.tick()
+    assert len(opened) == 1
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(opened[0])
+    assert [anomaly.finding.evidence["log_tail"] for anomaly in scene.store.anomalies()] == [[]]
 
 
 def test_what_is_open_on_another_node_is_not_cleared():

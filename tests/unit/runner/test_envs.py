@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from dcdaemon.core.errors import StartFailed, StoreUnavailable
+from dcdaemon.core.errors import Refused, StartFailed, StoreUnavailable
+from dcdaemon.runner import envs as envs_module
 from dcdaemon.runner.envs import EnvFiles
 
 LONG_AGO = time.time() - 7200
@@ -65,3 +66,23 @@ def test_a_disk_that_refuses_leaves_nothing_half_written(envs, monkeypatch):
     with pytest.raises(StoreUnavailable, match="No space left"):
         envs.keep(1000, {"A": "1"})
     assert files(envs) == ["key"]
+
+
+def test_one_user_cannot_fill_the_disk_with_environments_not_even_across_a_restart(envs, tmp_path, monkeypatch):
+    monkeypatch.setattr(envs_module, "USER_MAX_BYTES", 3000)
+    user = os.geteuid() + 1000
+    first = envs.keep(user, {"A": "x" * 2000})
+    for again in (envs, EnvFiles(tmp_path / "env")):
+        with pytest.raises(Refused, match="environments of your jobs would take"):
+            again.keep(user, {"B": "x" * 2000})
+        assert again.keep(user, {"A": "x" * 2000}) == first, "it is there already"
+        again.keep(user + 1, {"A": str(again) + "x" * 1000})
+
+
+def test_what_is_forgotten_makes_room(envs, tmp_path, monkeypatch):
+    monkeypatch.setattr(envs_module, "USER_MAX_BYTES", 3000)
+    user = os.geteuid() + 1000
+    ref = envs.keep(user, {"A": "x" * 2000})
+    os.utime(tmp_path / "env" / ref, (LONG_AGO, LONG_AGO))
+    envs.keep_only(set)
+    envs.keep(user, {"B": "x" * 2000})

@@ -81,6 +81,16 @@ def test_a_voided_launch_never_runs_and_the_next_one_does(node):
     assert node.log(spec) == "ran\n"
 
 
+def test_a_launch_that_stands_ready_since_this_boot_is_proven_not_to_have_run(node):
+    spec, attempt = prepare(node, "sh", "-c", "echo ran")
+    assert node.launcher.adopt(spec.job_id, 1).ready
+    file = attempt.path / "spec.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"boot_id": "another"}))
+    assert not node.outcome(spec).ready, "the power may have gone before the traces of its run were on disk"
+    file.unlink()
+    assert not node.outcome(spec).ready
+
+
 def test_a_stop_that_comes_before_the_start_keeps_the_job_from_starting(node):
     spec, attempt = prepare(node, "sh", "-c", "echo ran")
     attempt.request_stop("TERM", 1.0, "cancelled")

@@ -1,4 +1,7 @@
+import fcntl
 import os
+import signal
+from pathlib import Path
 
 import pytest
 
@@ -30,9 +33,59 @@ def test_a_log_of_a_third_user_is_not_read(tmp_path):
     path.touch()
     os.chown(path, 54321, 54321)
 
-    with pytest.raises(Refused, match="not a regular file of the job's user"):
+    with pytest.raises(NotFound, match="no plain file of the job's user"):
         logs.open_log(path, 54320)
     os.close(logs.open_log(path, 54321))
+
+
+def test_whether_a_strangers_file_is_there_is_not_told(tmp_path):
+    (tmp_path / "there").touch()
+    told = set()
+    for name in ("there", "missing", "there/below", "missing/below"):
+        with pytest.raises(NotFound) as caught:
+            logs.open_log(tmp_path / name, os.geteuid() + 1)
+        told.add(caught.value.message.replace(name, "X"))
+    assert len(told) == 1
+
+
+@pytest.mark.parametrize("name", ["maps", "mem", "pagemap", "clear_refs"])
+def test_what_the_kernel_tells_of_a_process_is_no_log(tmp_path, name):
+    """Also through a link: the daemon would read it with rights that its user has not."""
+    own = Path(f"/proc/{os.getpid()}")
+    (tmp_path / "d").symlink_to(own)
+    for directory in (own, tmp_path / "d"):
+        assert (directory / name).stat().st_uid == os.geteuid()
+        with pytest.raises(Refused, match="no plain file"):
+            opened(directory / name)
+
+
+def test_a_file_that_becomes_a_strangers_while_it_is_opened_is_not_read(tmp_path, monkeypatch):
+    log, other = tmp_path / "log", tmp_path / "other"
+    log.touch()
+    other.write_text("secret")
+    real_open = os.open
+
+    def swap(path, flags, *rest, **named):
+        return real_open(other if str(path).startswith("/proc/self/fd/") else path, flags, *rest, **named)
+
+    monkeypatch.setattr(os, "open", swap)
+    with pytest.raises(NotFound):
+        opened(log)
+
+
+def test_a_lease_on_a_log_makes_nobody_wait(tmp_path):
+    path = tmp_path / "output.log"
+    holder = os.open(path, os.O_RDWR | os.O_CREAT)
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    try:
+        fcntl.fcntl(holder, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        with pytest.raises(Refused, match="in use"):
+            opened(path)
+        fcntl.fcntl(holder, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        os.close(opened(path))
+    finally:
+        signal.signal(signal.SIGIO, before)
+        os.close(holder)
 
 
 def test_reports_are_read_line_by_line_and_only_when_whole(tmp_path):

@@ -120,6 +120,46 @@ def test_a_job_that_deletes_its_log_goes_on_and_ends(node):
     assert node.end_of(spec).exit_code == 3
 
 
+@pytest.fixture
+def told(shim_log, path):
+    return shim_log.TellingFile(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), 4 * MIB)
+
+
+@pytest.mark.parametrize("mode", [0, 1], ids=["grown", "reserved behind its end"])
+def test_what_a_job_tells_takes_no_more_of_the_disk_than_its_limit(told, path, shim_log, mode):
+    write(path, 1)
+    with path.open("r+b") as file:
+        if shim_log.LIBC.fallocate(file.fileno(), mode, 0, 40 * MIB) != 0:
+            pytest.skip("this file system reserves nothing")
+    size = path.stat().st_size
+    told.look(told.look_at)
+    assert (path.stat().st_size, on_disk(path) <= 4 * MIB) == (size, True)
+    told.take()
+
+
+def test_what_a_job_tells_is_left_alone_within_its_limit(told, path):
+    write(path, 3)
+    before = path.read_bytes()
+    told.look(told.look_at)
+    assert path.read_bytes() == before
+    told.take()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root takes files from others")
+def test_the_files_of_a_job_that_has_ended_are_no_longer_its_users(node):
+    script = 'fallocate -l 8M "$DCD_CHECKPOINT_PATH"; echo "{}" >> "$DCD_REPORT_PATH"'
+    for path in [node.state_dir, *node.state_dir.parents]:
+        if path.stat().st_uid == 0 and not path.stat().st_mode & 0o001:
+            path.chmod(0o711)
+    spec = node.start("sh", "-c", script, uid=65534, gid=65534)
+    assert node.end_of(spec).cause == "exited"
+    for name in ("checkpoint", "report.jsonl"):
+        path = node.directory(spec) / name
+        assert (path.stat().st_uid, path.stat().st_mode & 0o777) == (0, 0o600)
+        assert on_disk(path) <= MIB
+    assert (node.directory(spec) / "report.jsonl").read_text() == "{}\n"
+
+
 def test_a_job_that_swaps_its_log_for_a_link_has_nothing_else_bounded(node, tmp_path):
     target = tmp_path / "precious"
     target.write_bytes(b"p" * 3 * MIB)

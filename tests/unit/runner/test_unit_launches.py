@@ -16,8 +16,8 @@ from dcdaemon.core.errors import Refused, StartFailed
 from dcdaemon.runner import units_spawner
 from dcdaemon.runner.isolation import Isolation
 from dcdaemon.runner.launch import Launcher
-from dcdaemon.runner.records import Unclaimed
-from dcdaemon.runner.spawner import NoSpawner
+from dcdaemon.runner.records import LaunchSpec, Unclaimed
+from dcdaemon.runner.spawner import FateUnknownError, NoSpawner
 from dcdaemon.runner.units_spawner import UnitSpawner
 
 #: Skips the options, starts the command as systemd would, and waits for the shim's claim.
@@ -89,7 +89,7 @@ def test_a_tool_that_hangs_is_not_waited_for_and_what_it_asked_for_never_runs(un
     monkeypatch.setattr(units_spawner, "ANSWER_WITHIN_S", 0.2)
     calls = systemd_run("exec sleep 30")
     spec = unit_node.spec("sh", "-c", "echo ran")
-    with pytest.raises(StartFailed, match=r"it was tried twice: systemd-run: .*timed out"):
+    with pytest.raises(StartFailed, match=r"it was tried 2 times: systemd-run: .*timed out"):
         unit_node.launcher.launch(spec)
     assert calls.read_text() == "x\nx\n"
     directory = unit_node.directory(spec)
@@ -131,3 +131,15 @@ def test_where_the_daemon_may_start_nothing_every_job_fails_with_the_reasons(nod
     node.launcher.start()
     with pytest.raises(StartFailed, match=r"sandboxed.*systemd-run is not installed"):
         node.start("true")
+
+
+def test_a_missing_device_of_cuda_is_told_once_and_not_at_each_start(systemd_run, monkeypatch, caplog):
+    calls = systemd_run("echo 'nvidia-modprobe: not found' >&2; exit 1")
+    monkeypatch.setattr(units_spawner, "uvm_missing", lambda: True)
+    spawner = UnitSpawner(Isolation("unit", "system"))
+    for job_id in (1, 2):
+        spec = LaunchSpec(job_id, 1, ("train",), "/", {}, os.geteuid(), os.getegid(), gpu_minors=(0,))
+        with pytest.raises(FateUnknownError):
+            spawner.spawn(Path("/nowhere"), 1, spec)
+    assert len(calls.read_text().split()) == 4, "it is tried each time, as is the job itself"
+    assert [record.action for record in caplog.records] == ["uvm_missing"]

@@ -1,5 +1,6 @@
 """What systemd is asked for, word by word."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -64,6 +65,27 @@ def test_what_was_not_asked_for_is_not_limited():
     assert not [line for line in lines if line.startswith(("Memory", "RuntimeMax")) and line != "MemoryAccounting=yes"]
 
 
+@pytest.mark.parametrize(
+    ("limit_s", "grace_s", "backstop", "stop"),
+    [
+        (30 * 86400.0, 30.0, "2592090", "40"),
+        (14 * 86400.0, 86400.0, "1296060", "86410"),
+        (0.5, 0.25, "61", "11"),
+        (1e8 + 0.5, 1e-9, "100000061", "11"),
+    ],
+)
+def test_times_are_whole_seconds_rounded_up_however_long(limit_s, grace_s, backstop, stop):
+    lines = properties(spec(limit_s=limit_s, grace_s=grace_s), 1)
+    assert f"RuntimeMaxSec={backstop}" in lines
+    assert f"TimeoutStopSec={stop}" in lines
+
+
+def test_no_number_has_an_exponent_or_a_fraction():
+    lines = properties(spec(limit_s=3e8, grace_s=86400.0, mem_bytes=10**15, cpus=10**6), 1)
+    values = [line.split("=")[1] for line in lines if not line.startswith("Description")]
+    assert [value for value in values if value[-1].isdigit() and not re.fullmatch(r"-?[0-9]+", value)] == []
+
+
 @pytest.mark.parametrize(("cpus", "weight"), [(0, 10), (1, 10), (10, 100), (999, 9990), (5000, 10_000)])
 def test_cpus_weigh_in_proportion_within_what_the_kernel_takes(cpus, weight):
     assert f"CPUWeight={weight}" in properties(spec(cpus=cpus), 1)
@@ -105,7 +127,6 @@ def test_several_gpus_also_get_what_their_ranks_talk_through_but_not_its_managem
         "/dev/nvidia-caps-imex-channels/channel0",
     )  # fmt: skip
     assert job_devices((7, 2), root=fabric) == (*FOR_ALL, *CUDA, "/dev/nvidia7", "/dev/nvidia2", *talk)
-    assert job_devices((2,), gang=True, root=fabric) == (*FOR_ALL, *CUDA, "/dev/nvidia2", *talk)
 
 
 def test_a_gpu_that_is_cut_by_mig_comes_with_the_capabilities_of_its_instances(fabric):

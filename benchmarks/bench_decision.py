@@ -3,6 +3,7 @@
 import random
 import statistics
 import time
+from dataclasses import replace
 
 from dcdaemon.core.view import ClusterView, GpuSlot, NodeView, QueuedJob, RunningJob, Standing
 from dcdaemon.scheduler.cycle import anything_fits, pass_on
@@ -12,7 +13,8 @@ from dcdaemon.scheduler.space import NodeSpace, spaces_of
 
 JOBS, USERS, EVENTS = 10_000, 100, 30
 NOW = 1_000_000.0
-POLICY = Policy(order=Order.SHORTEST, gangs=True)
+#: Under deadlines each job has one of its own, from an hour ago to two days to come.
+ORDERS = (Order.SHORTEST, Order.DEADLINE)
 #: First in, first out would have kept people waiting for a day: thousands of the jobs are overdue.
 PAST = Standing(fifo_wait_s=86400.0)
 
@@ -43,13 +45,16 @@ def busy(nodes: int, chance: random.Random) -> ClusterView:
     return ClusterView(views, tuple(running), standing=PAST)
 
 
-def measure(nodes: int) -> None:
+def measure(nodes: int, order: Order) -> None:
     """Print one row: index, spaces and pass from nothing; then a pass after each of some ends."""
     chance = random.Random(1)  # noqa: S311  an experiment
-    jobs, view = waiting(chance), busy(nodes, chance)
+    jobs, view, policy = waiting(chance), busy(nodes, chance), Policy(order=order, gangs=True)
+    if order is Order.DEADLINE:
+        jobs = [replace(job, deadline_at=NOW + chance.uniform(-3600, 172800)) for job in jobs]
     began = time.process_time()
-    queue, spaces = QueueIndex(jobs, by_owner=False), spaces_of(view)
-    decided = pass_on(spaces, queue, POLICY, NOW, PAST).plan
+    queue = QueueIndex(jobs, by_owner=False, by_deadline=order is Order.DEADLINE)
+    spaces = spaces_of(view)
+    decided = pass_on(spaces, queue, policy, NOW, PAST).plan
     nothing_ms = (time.process_time() - began) * 1000
     taken_ms: list[float] = []
     starts = 0
@@ -58,11 +63,13 @@ def measure(nodes: int) -> None:
             queue.remove(start.job_id)
         end_one(spaces, chance)
         began = time.process_time()
-        if anything_fits(queue, spaces, POLICY):
-            decided = pass_on(spaces, queue, POLICY, NOW + number, Standing(decided.sticky, PAST.fifo_wait_s)).plan
+        if anything_fits(queue, spaces, policy):
+            decided = pass_on(spaces, queue, policy, NOW + number, Standing(decided.sticky, PAST.fifo_wait_s)).plan
         taken_ms.append((time.process_time() - began) * 1000)
         starts += len(decided.starts)
-    print(f"{nodes:>6}{nothing_ms:>14.1f}{statistics.median(taken_ms):>18.1f}{max(taken_ms):>10.1f}{starts:>9}")
+    print(
+        f"{order:>9}{nodes:>7}{nothing_ms:>14.1f}{statistics.median(taken_ms):>18.1f}{max(taken_ms):>10.1f}{starts:>9}"
+    )
 
 
 def end_one(spaces: list[NodeSpace], chance: random.Random) -> None:
@@ -75,10 +82,11 @@ def end_one(spaces: list[NodeSpace], chance: random.Random) -> None:
 
 def main() -> None:
     """Print the table."""
-    print(f"{JOBS:,} waiting jobs of {USERS} users under the default policy, 8 GPUs a node; milliseconds of CPU")
-    print(" nodes  from nothing   after one event   longest   starts")
-    for nodes in (100, 1000):
-        measure(nodes)
+    print(f"{JOBS:,} waiting jobs of {USERS} users, 8 GPUs a node; milliseconds of CPU")
+    print("    order  nodes  from nothing   after one event   longest   starts")
+    for order in ORDERS:
+        for nodes in (100, 1000):
+            measure(nodes, order)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,13 @@ def _few_variables(env: object) -> object:
     return env
 
 
+def _few_jobs(jobs: object) -> object:
+    """Refuse before each is parsed: while that goes on nobody else is served."""
+    if isinstance(jobs, list) and len(jobs) > MAX_JOBS:
+        raise ValueError(f"{len(jobs)} jobs in one request, at most {MAX_JOBS} are taken")
+    return jobs
+
+
 def _moment(at: object) -> object:
     """Return epoch seconds of an ISO-8601 time; it must name its offset, since the zone of its writer is not known."""
     if not isinstance(at, str):
@@ -85,10 +92,12 @@ class JobBody(_Strict):
     queue: Text = ""
     account: Text = ""
     begin_at: Moment | None = None
+    deadline_at: Moment | None = None
     array: Text | None = None
     after_any: Texts = Field(default=[], max_length=1000)
     after_not_ok: Texts = Field(default=[], max_length=1000)
     gpu_mem_bytes: Amount | None = None
+    gpu_mem_auto: bool = False
     checkpoint_signal: Text | None = None
     checkpoint_s: float | None = None
     launcher: Text | None = None
@@ -104,7 +113,7 @@ class JobBody(_Strict):
 class SubmitBody(_Strict):
     """Jobs that share one environment; `explain` asks for when each will start."""
 
-    jobs: Annotated[list[JobBody], FailFast()] = Field(min_length=1, max_length=MAX_JOBS)
+    jobs: Annotated[list[JobBody], FailFast(), BeforeValidator(_few_jobs)] = Field(min_length=1, max_length=MAX_JOBS)
     env: Env = {}
     dry_run: bool = False
     explain: bool = False

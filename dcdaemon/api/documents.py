@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from dcdaemon.core.anomaly import Anomaly
-from dcdaemon.core.job import ACTIVE, Job, Usage
+from dcdaemon.core.job import ACTIVE, Job, JobState, Usage
 from dcdaemon.core.log_path import log_path
 from dcdaemon.core.ports import Actor
 from dcdaemon.core.reasons import Reason
@@ -45,8 +45,10 @@ def job_document(  # noqa: PLR0913  a job is told from five sources
         "argv": mask_argv(spec.argv), "cwd": mask_text(spec.cwd), "log_path": mask_facts(log_path(job)),
         "after": list(spec.after),
         "after_any": list(spec.after_any), "after_not_ok": list(spec.after_not_ok), "queue": spec.queue,
-        "account": spec.account, "begin_at": iso(spec.begin_at), "array_id": spec.array_id,
+        "account": spec.account, "begin_at": iso(spec.begin_at), "deadline_at": iso(spec.deadline_at),
+        "deadline_met": deadline_met(job, now), "array_id": spec.array_id,
         "array_index": spec.array_index, "array_limit": spec.array_limit, "gpu_mem_bytes": spec.gpu_mem_bytes,
+        "gpu_mem_runs": spec.gpu_mem_runs,
         "checkpoint_signal": spec.checkpoint_signal, "checkpoint_s": spec.checkpoint_s, "launcher": spec.launcher,
         "ranks": spec.ranks, "hang_after_s": spec.hang_after_s,
         "preemptible": spec.preemptible, "lent": lent, "predicted_s": job.predicted_s, "predicted_by": job.predicted_by,
@@ -79,6 +81,16 @@ def wait_s(job: Job, now: float) -> float | None:
     if job.ended_at is not None:
         return round(max(job.ended_at - begin, 0.0), 3)
     return round(max(now - begin, 0.0), 3)
+
+
+def deadline_met(job: Job, now: float) -> bool | None:
+    """Say whether the job had succeeded by its deadline; None without one, and while it still may."""
+    deadline_at = job.spec.deadline_at
+    if deadline_at is None:
+        return None
+    if job.state is JobState.SUCCEEDED and job.ended_at is not None:
+        return job.ended_at <= deadline_at
+    return False if now > deadline_at else None
 
 
 def run_s(job: Job, now: float) -> float | None:

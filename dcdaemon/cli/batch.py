@@ -13,7 +13,8 @@ from dcdaemon.core.errors import BadInput
 
 _KEYS = (
     "argv", "cwd", "name", "gpus", "cpus", "mem_bytes", "limit_s", "grace_s", "priority", "after", "log_path",
-    "requeue", "held", "queue", "account", "begin_at", "array", "after_any", "after_not_ok", "gpu_mem_bytes",
+    "requeue", "held", "queue", "account", "begin_at", "deadline_at", "array", "after_any", "after_not_ok",
+    "gpu_mem_bytes", "gpu_mem_auto",
     "checkpoint_signal", "checkpoint_s", "launcher", "ranks", "hang_after_s",
 )  # fmt: skip
 #: No number of a job is as large; what JSON calls a number may be anything.

@@ -15,6 +15,18 @@ from dcdaemon.core.launcher import LAUNCHERS
 from dcdaemon.core.units import parse_duration
 
 DEFAULT_PRIORITY = 50
+#: Instead of a size: what earlier runs of the command held.
+AUTO = "auto"
+
+
+class Share(click.ParamType[int | str]):
+    """Bytes of a GPU's memory, written like 10G; or that they are learned from earlier runs."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """Return bytes, or AUTO."""
+        return AUTO if value == AUTO else Memory().convert(value, param, ctx)
 
 
 def job_options(function: Callback) -> Callback:
@@ -34,9 +46,12 @@ def job_options(function: Callback) -> Callback:
     @click.option("--after-any", multiple=True, metavar="SEL", help="Only when these have ended, however.")
     @click.option("--after-not-ok", multiple=True, metavar="SEL", help="Only when these have failed.")
     @click.option("--begin", "begin_at", type=BeginTime(), metavar="TIME", help="Not before: +2h, 22:00, 2026-12-01.")
+    @click.option("--deadline", "deadline_at", type=BeginTime(), metavar="TIME", help="Done by then: 18:00, +6h.")
     @click.option("-Q", "--queue", metavar="NAME", help="The queue to wait in.  [default: the daemon's]")
     @click.option("-A", "--account", metavar="NAME", help="Whose share it counts against.")
-    @click.option("--gpu-mem", "gpu_mem_bytes", type=Memory(), metavar="SIZE", help="A share of one GPU: 10G of it.")
+    @click.option(
+        "--gpu-mem", "share", type=Share(), metavar="SIZE", help="A share of one GPU: 10G of it; auto = as runs before."
+    )
     @click.option("--grace", "grace_s", type=Duration(), metavar="TIME", help="From TERM to KILL when it must end.")
     @click.option(
         "--signal", "ask", type=Ask(), metavar="SIG[@TIME]", help="To save its work: USR1@60s; @5m = no signal."
@@ -50,6 +65,8 @@ def job_options(function: Callback) -> Callback:
     def wrapper(*args: Any, pairs: Sequence[str], log: str | None, after: Sequence[str], **kwargs: Any) -> int | None:
         signal, ahead_s = kwargs.pop("ask") or (None, None)
         kwargs |= {"checkpoint_signal": signal, "checkpoint_s": ahead_s}
+        share = kwargs.pop("share")
+        kwargs |= {"gpu_mem_bytes": None if share == AUTO else share, "gpu_mem_auto": True if share == AUTO else None}
         wish = {key: kwargs.pop(key) for key in _AS_GIVEN}
         wish |= {key: given for key in _IF_GIVEN if (given := kwargs.pop(key)) not in _NOT_GIVEN}
         wish |= {
@@ -66,7 +83,7 @@ _AS_GIVEN = ("name", "gpus", "cpus", "mem_bytes", "limit_s", "grace_s", "priorit
 _NOT_GIVEN = (None, ())
 #: Left out where it was not asked for: a daemon of before does not know these.
 _IF_GIVEN = (
-    "queue", "account", "gpu_mem_bytes", "after_any", "after_not_ok", "begin_at",
+    "queue", "account", "gpu_mem_bytes", "gpu_mem_auto", "after_any", "after_not_ok", "begin_at", "deadline_at",
     "checkpoint_signal", "checkpoint_s", "launcher", "ranks", "hang_after_s",
 )  # fmt: skip
 

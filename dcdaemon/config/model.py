@@ -27,6 +27,7 @@ from dcdaemon.config.values import (
     TEXT,
     WATTS_OF_GPUS,
     choice,
+    maybe,
     optional,
     some_of,
 )
@@ -121,13 +122,13 @@ class Scheduler:
 
     order: str = _key(
         "shortest",
-        choice("shortest", "fifo", "fair-share"),
+        choice("shortest", "fifo", "fair-share", "deadline"),
         "Who goes first among jobs of one priority, where their queue does not say.",
     )
     patience: float = _key(
         0.9,
         MORE_THAN_0,
-        "With shortest: a job goes first once it has waited so many times the longest wait of first in, first out.",
+        "With shortest and deadline: a job goes first once it has waited so many times FIFO's longest wait.",
     )
     backfill: bool = _key(True, SWITCH, "Let a job pass the head of the queue where it cannot delay it.")  # noqa: FBT003
     default_limit_s: float | None = _key(
@@ -153,6 +154,11 @@ class Jobs:
         "log_limit",
     )
     per_user: int = _key(10000, COUNT, "How many unfinished jobs one user may have; operators are not counted.")
+    no_cpu_per_user: int | None = _key(
+        100,
+        maybe(COUNT),
+        "How many jobs of one user that ask for no CPU and no GPU run at once; empty: no such limit.",
+    )
     isolation: str = _key(
         "auto",
         choice("auto", "unit", "shim"),

@@ -36,7 +36,7 @@ class Queue:
     gpus: tuple[int, ...] = declared([], GPU_INDICES, 'Its GPUs of this node, like [0, 1] or "0-3"; empty: all.')
     order: str | None = declared(
         "",
-        optional(choice("shortest", "fifo", "fair-share")),
+        optional(choice("shortest", "fifo", "fair-share", "deadline")),
         "Who goes first among jobs of one priority; empty: as [scheduler] order says.",
     )
     priority_tier: int = declared(

@@ -47,7 +47,7 @@ class Book:
     def __init__(self, node: NodeView, sharing: Sharing | None = None) -> None:
         self.lock = threading.RLock()
         self.sharing = sharing or Sharing()
-        self.queue = QueueIndex(by_owner=self.sharing.by_owner)
+        self.queue = QueueIndex(by_owner=self.sharing.by_owner, by_deadline=self.sharing.by_deadline)
         self.fair_use = FairUse(self.sharing)
         self._node = node
         self._jobs: dict[int, Job] = {}
@@ -125,9 +125,9 @@ class Book:
         """Replace what is booked on this node; while something is, jobs of different owners are not alike."""
         with self.lock:
             self.bookings = tuple(bookings)
-            by_owner = self.sharing.by_owner or bool(self.bookings)
-            if by_owner != self.queue.by_owner:
-                self.queue = QueueIndex(self.queue, by_owner=by_owner)
+            by_owner, by_deadline = self.sharing.by_owner or bool(self.bookings), self.sharing.by_deadline
+            if (by_owner, by_deadline) != (self.queue.by_owner, self.queue.by_deadline):
+                self.queue = QueueIndex(self.queue, by_owner=by_owner, by_deadline=by_deadline)
 
     def go_by(self, sharing: Sharing) -> None:
         """Serve the same queues in other orders from now on; limits and accounts stay as they were."""
@@ -280,7 +280,7 @@ class Book:
             waits_for=waits.open, waits_any=waits.any, waits_not_ok=waits.not_ok, failed_dependency=waits.failed,
             queued_at=max(job.queued_at, spec.begin_at or 0.0, waits.over_at), begin_at=begin_at,
             predicted_s=job.predicted_s, gpu_mem_bytes=spec.gpu_mem_bytes, user=spec.user, account=spec.account,
-            queue=self.sharing.queue(spec.queue).name, caps=self._limits.of(spec),
+            queue=self.sharing.queue(spec.queue).name, caps=self._limits.of(spec), deadline_at=spec.deadline_at,
         )  # fmt: skip
 
     def as_queued(self, job: Job) -> QueuedJob:

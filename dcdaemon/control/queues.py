@@ -8,12 +8,14 @@ from dcdaemon.control.wish import Wish
 from dcdaemon.core.errors import Forbidden, NeverFits, NotFound, Refused
 from dcdaemon.core.ports import Actor
 from dcdaemon.core.units import format_duration
-from dcdaemon.core.view import QueuedJob
+from dcdaemon.core.view import CapKey, QueuedJob
 from dcdaemon.scheduler.caps import Over, Tally, owner_of
 from dcdaemon.scheduler.grammar import counted
 from dcdaemon.scheduler.queues import Queue, Sharing
 
 _LIST = "dcd queues lists them"
+#: Of the longest time limit of a queue, what a job may ask for as its grace.
+_GRACE_OF_LIMIT = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,12 @@ def admit(desk: Desk, actor: Actor, wish: Wish) -> Admission:
         )
     limit_s = queue.limit_for(wish.limit_s, desk.rules.default_limit_s)
     _check_limit(queue, limit_s)
-    gpus = wish.gpus if wish.gpu_mem_bytes is None else 1
+    if not actor.operator:
+        _check_grace(queue, wish.grace_s, desk.rules.grace_s)
+    gpus = wish.gpus_taken
     _check_gpus(desk, queue, gpus)
-    _check_caps(sharing, actor.user, account, queue.name, gpus)
+    keys = sharing.caps_of(actor.user, account, queue.name, no_cpu=not wish.cpus and not gpus)
+    _check_caps(sharing, keys, gpus)
     return Admission(queue.name, account, limit_s, queue.preemptible)
 
 
@@ -80,6 +85,19 @@ def _check_limit(queue: Queue, limit_s: float | None) -> None:
         )
 
 
+def _check_grace(queue: Queue, grace_s: float | None, usual_s: float) -> None:
+    """Refuse a grace that would make the longest time limit of the queue a word: a job runs until both are over."""
+    if queue.max_limit_s is None or grace_s is None:
+        return
+    most_s = max(usual_s, queue.max_limit_s * _GRACE_OF_LIMIT)
+    if grace_s > most_s:
+        most, asked = format_duration(most_s), format_duration(grace_s)
+        raise Refused(
+            f"queue {queue.name} gives a job {most} to end after its time limit, this one asks for {asked}",
+            f"use --grace {most} or shorter, or another queue with -Q",
+        )
+
+
 def _check_gpus(desk: Desk, queue: Queue, gpus: int) -> None:
     most = queue.max_gpus_per_job
     if most is not None and gpus > most:
@@ -96,9 +114,8 @@ def _check_gpus(desk: Desk, queue: Queue, gpus: int) -> None:
             )
 
 
-def _check_caps(sharing: Sharing, user: str, account: str, queue: str, gpus: int) -> None:
+def _check_caps(sharing: Sharing, keys: tuple[CapKey, ...], gpus: int) -> None:
     """Refuse what a cap would never let start; a quota that is soft refuses nothing."""
-    keys = sharing.caps_of(user, account, queue)
     if not keys:
         return
     job = QueuedJob(0, 0, 0, gpus, 0, 0, None, caps=keys)

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
 
+from dcdaemon.control.deadline import check_deadline
 from dcdaemon.control.dependencies import Ids, Named, resolve_dependencies
 from dcdaemon.control.desk import Desk
 from dcdaemon.control.foretell import foretell, watch, with_starts
+from dcdaemon.control.learned_memory import with_learned_memory
 from dcdaemon.control.queues import admit
 from dcdaemon.control.wish import DEFAULT_PRIORITY, Wish, check_wish, name_from
 from dcdaemon.core.array import MAX_TASKS, Array, parse_array
@@ -17,6 +19,8 @@ from dcdaemon.scheduler.capacity import check_fits
 
 MAX_JOBS = MAX_TASKS
 MAX_ENV_BYTES = 2 * 1024 * 1024
+#: Of all jobs of a request, arrays written out: each is stored, and answered, with its own command line.
+MAX_WORDS_BYTES = 16 * 1024 * 1024
 
 
 def submit(desk: Desk, actor: Actor, wishes: Sequence[Wish], env: Mapping[str, str]) -> list[Job]:
@@ -38,10 +42,13 @@ def check(desk: Desk, actor: Actor, wishes: Sequence[Wish], env: Mapping[str, st
     arrays = [None if wish.array is None else parse_array(wish.array) for wish in wishes]
     sizes = [1 if array is None else len(array.indices) for array in arrays]
     _check_number(sum(sizes))
+    _check_words(wishes, sizes)
     _check_env(env)
     _check_uid(desk, actor)
     _check_share(desk, actor, sum(sizes))
-    request = _named(wishes, sizes)
+    for wish in wishes:
+        check_wish(wish)
+    request = _named(with_learned_memory(desk, actor, wishes), sizes)
     after = resolve_dependencies(desk, actor, request)
     each = zip(request, arrays, after, strict=True)
     return [spec for named, array, ids in each for spec in _specs(desk, actor, named, array, ids)]
@@ -52,10 +59,18 @@ def _check_number(jobs: int) -> None:
         raise BadInput(f"{jobs} jobs in one request", f"send 1 to {MAX_JOBS} jobs at a time")
 
 
+def _check_words(wishes: Sequence[Wish], sizes: Sequence[int]) -> None:
+    words = ((size, (*wish.argv, wish.cwd, wish.log_path or "")) for wish, size in zip(wishes, sizes, strict=True))
+    total = sum(size * sum(map(len, texts)) for size, texts in words)
+    if total > MAX_WORDS_BYTES:
+        raise BadInput(
+            f"the command lines of these jobs have {total} bytes together, at most {MAX_WORDS_BYTES} are kept",
+            "put what is long into a file or the environment, which they share",
+        )
+
+
 def _named(wishes: Sequence[Wish], sizes: Sequence[int]) -> list[Named]:
-    """Check each wish by itself, name it, and give its jobs their places."""
-    for wish in wishes:
-        check_wish(wish)
+    """Name each wish, and give its jobs their places."""
     ends = list(accumulate(sizes, initial=1))
     return [
         Named(wish, wish.name or name_from(wish.argv), range(first, end))
@@ -83,11 +98,13 @@ def _spec(desk: Desk, actor: Actor, named: Named, after: tuple[Ids, Ids, Ids]) -
             f"use -p {DEFAULT_PRIORITY} or lower",
         )
     admission = admit(desk, actor, wish)
+    check_deadline(wish, desk.clock.now())
     begins_later = wish.begin_at is not None and wish.begin_at > desk.clock.now()
     spec = JobSpec(
         argv=wish.argv, cwd=wish.cwd, uid=actor.uid, gid=actor.gid, user=actor.user, env_ref="",
-        name=named.name, gpus=wish.gpus if wish.gpu_mem_bytes is None else 1,
+        name=named.name, gpus=wish.gpus_taken,
         cpus=wish.cpus, mem_bytes=wish.mem_bytes, gpu_mem_bytes=wish.gpu_mem_bytes,
+        gpu_mem_runs=wish.gpu_mem_runs, deadline_at=wish.deadline_at,
         limit_s=admission.limit_s, preemptible=admission.preemptible,
         grace_s=wish.grace_s if wish.grace_s is not None else desk.rules.grace_s,
         priority=wish.priority, log_path=wish.log_path, requeue=wish.requeue, held=wish.held,
@@ -98,7 +115,8 @@ def _spec(desk: Desk, actor: Actor, named: Named, after: tuple[Ids, Ids, Ids]) -
     )  # fmt: skip
     misfit = check_fits(spec, (desk.book.node,), policy=desk.policy, queue=spec.queue)
     if misfit is not None:
-        raise NeverFits(_as_message(misfit.sentence), "ask for less, or see `dcd gpus` for what this node has")
+        less = "ask for less" if wish.gpu_mem_runs is None else "take a whole GPU with -g 1"
+        raise NeverFits(_as_message(misfit.sentence), f"{less}, or see `dcd gpus` for what this node has")
     return spec
 
 

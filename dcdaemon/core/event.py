@@ -39,6 +39,7 @@ class EventKind(StrEnum):
     OBJECT_STORE_ANSWERS = "object_store_answers", "The object store answers again."
     MEMORY_HIGH = "memory_high", "A job holds nearly all of the memory it asked for."
     MEMORY_EXCEEDED = "memory_exceeded", "A job held more memory than it asked for, and was ended for it."
+    BACKUP_FAILED = "backup_failed", "The daily backup of the database was not made, or old ones could not be removed."
     SAMPLES_DROPPED = "samples_dropped", "The database was away for so long that the oldest samples had to go."
     SCHEMA_CHANGED = "schema_changed", "Another version has migrated the database under the running daemon."
 

@@ -48,6 +48,13 @@ class PastRun(NamedTuple):
     predicted_by: str | None = None
 
 
+class PastPeak(NamedTuple):
+    """A run on one GPU or a share of one that ended well: of which command, and what it held of the memory at most."""
+
+    argv: tuple[str, ...]
+    mem_peak_bytes: int
+
+
 class Accuracy(NamedTuple):
     """How well predictions turned out: for every second job the true time was within a factor of `typical_ratio`.
 

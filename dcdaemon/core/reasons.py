@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from dcdaemon.core.view import CapKey
 
@@ -39,6 +39,8 @@ class Before(StrEnum):
     OVERDUE = "overdue"
     OTHER_ORDER = "other_order"
     SHARE = "share"
+    DUE = "due"
+    IN_TIME = "in_time"
     SHORTER = "shorter"
     NARROWER = "narrower"
     WAITED = "waited"
@@ -100,11 +102,15 @@ class BookedGpus(TypedDict):
 
 
 class Ahead(TypedDict):
-    """So many ready jobs go first for this reason, a Before; `jobs` names the first few of them."""
+    """So many ready jobs go first for this reason, a Before; `jobs` names the first few of them.
+
+    `due_in_s` is when the only one is due, where that is the reason.
+    """
 
     why: str
     count: int
     jobs: list[int]
+    due_in_s: NotRequired[float]
 
 
 class Facts(TypedDict, total=False):
@@ -184,6 +190,9 @@ class Facts(TypedDict, total=False):
     # The failed dependency should not have succeeded, and did.
     unwanted_success: bool
     begins_in_s: float
+    # When the job is due, and how long it is thought to run; where it has a deadline.
+    due_in_s: float
+    lasts_s: float
 
 
 @dataclass(frozen=True, slots=True)

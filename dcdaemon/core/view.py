@@ -83,7 +83,7 @@ class QueuedJob:
     `gpu_mem_bytes` asks for that much of one GPU's memory instead of whole GPUs. `caps` are the limits that it
     counts against while it runs. Of the jobs it waits for, any end of those in `waits_any` will do, and those in
     `waits_not_ok` must not succeed. `swapped` is how often it was stopped to make room where any job may be; it has
-    waited since `queued_at` in all then.
+    waited since `queued_at` in all then. By `deadline_at`, epoch seconds, it is wanted to be done.
     """
 
     id: int
@@ -108,6 +108,7 @@ class QueuedJob:
     waits_any: tuple[int, ...] = ()
     waits_not_ok: tuple[int, ...] = ()
     swapped: int = 0
+    deadline_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,8 +80,9 @@ class Conductor:
         desk = self._desk
         if desk is None:
             return None
-        # A job may be preempted from a certain age on, and nothing tells when that is reached.
-        naps_s = [_LONGEST_NAP_S / 2] if desk.book.sharing.preempts and len(desk.book.queue) else []
+        # A job may be preempted from a certain age on, or be too late for its deadline, and nothing tells when that is.
+        queue, preempts = desk.book.queue, desk.book.sharing.preempts
+        naps_s = [_LONGEST_NAP_S / 2] if (preempts and len(queue)) or queue.has_deadlines else []
         now = desk.clock.now()
         due_at = desk.book.next_due(now)
         if due_at is not None:

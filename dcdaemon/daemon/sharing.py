@@ -19,6 +19,7 @@ def make_sharing(config: Config) -> Sharing:
         quotas=Quotas(config.quotas.gpus_per_user, dict(config.quotas.users), config.quotas.hard),
         user_shares=dict(config.fair_share.users),
         half_life_s=config.fair_share.half_life_s,
+        no_cpu_per_user=config.jobs.no_cpu_per_user,
     )
 
 

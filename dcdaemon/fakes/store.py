@@ -40,7 +40,7 @@ from dcdaemon.core.ports import (
     UsageDelta,
     mark_change,
 )
-from dcdaemon.core.prediction import PastRun, Prediction
+from dcdaemon.core.prediction import PastPeak, PastRun, Prediction
 from dcdaemon.core.samples import AnySample, GpuSample
 from dcdaemon.core.token import Token
 from dcdaemon.fakes.gpu_time import MemoryGpuTime
@@ -154,6 +154,14 @@ class MemoryStore:
             if job.run_s is not None
         ]  # fmt: skip
         return runs[-most:]
+
+    def past_peaks(self, user: str, most: int) -> list[PastPeak]:
+        """Return what a user's runs on one GPU held that ended well, the newest first; of the last `most` jobs."""
+        last = sorted((job for job in self._jobs.values() if job.spec.user == user), key=lambda job: -job.id)[:most]
+        well = [job for job in last if job.state is JobState.SUCCEEDED and job.spec.gpus == 1]
+        well.sort(key=lambda job: (job.ended_at or 0.0, job.id), reverse=True)
+        peaks = ((job, self._ledger.usage.get(job.id, Usage(job.id)).mem_peak_bytes) for job in well)
+        return [PastPeak(job.spec.argv, peak) for job, peak in peaks if peak is not None]
 
     def env_refs(self, ended_since: float) -> set[str]:
         """Return the environments of all jobs that are unfinished or ended since then."""

@@ -9,7 +9,17 @@ from dcdaemon.core.reasons import Ahead, Before
 from dcdaemon.core.view import ClusterView, QueuedJob
 from dcdaemon.scheduler.caps import Tally
 from dcdaemon.scheduler.grammar import NAMED_AT_MOST
-from dcdaemon.scheduler.order import AGEING, OVERDUE, WIDTH_EXPONENT, Rank, Ranking, lasting_s, length_class, typical_s
+from dcdaemon.scheduler.order import (
+    AGEING,
+    OVERDUE,
+    WIDTH_EXPONENT,
+    Rank,
+    Ranking,
+    is_in_time,
+    lasting_s,
+    length_class,
+    typical_s,
+)
 from dcdaemon.scheduler.policy import Order, Policy
 from dcdaemon.scheduler.queue import QueueIndex, is_ready
 from dcdaemon.scheduler.space import spaces_of
@@ -68,7 +78,14 @@ class Line:
             if is_ready(other):
                 found.setdefault(_why(other, key, job, mine, self.ranking), []).append(other.id)
         in_order = ((why, found[why]) for why in Before if why in found)
-        return [Ahead(why=why.value, count=len(ids), jobs=ids[:NAMED_AT_MOST]) for why, ids in in_order]
+        return [self._ahead(why, ids) for why, ids in in_order]
+
+    def _ahead(self, why: Before, ids: Sequence[int]) -> Ahead:
+        ahead = Ahead(why=why.value, count=len(ids), jobs=list(ids[:NAMED_AT_MOST]))
+        deadline_at = self.job(ids[0]).deadline_at
+        if why is Before.DUE and len(ids) == 1 and deadline_at is not None:
+            ahead["due_in_s"] = deadline_at - self.ranking.now
+        return ahead
 
 
 def _why(other: QueuedJob, theirs: Key, job: QueuedJob, mine: Key, ranking: Ranking) -> Before:
@@ -95,7 +112,17 @@ def _in_one_order(other: QueuedJob, job: QueuedJob, ranking: Ranking) -> Before:
         return Before.EARLIER
     if order is Order.FAIR_SHARE:
         return Before.SHARE
+    if order is Order.DEADLINE:
+        return _by_deadline(other, job, ranking.now)
     return _in_shortest(other, job, ranking.now)
+
+
+def _by_deadline(other: QueuedJob, job: QueuedJob, now: float) -> Before:
+    if other.deadline_at is None:
+        return Before.EARLIER
+    theirs, mine = (is_in_time(one, length_class(lasting_s(one)), now) for one in (other, job))
+    too_late = job.deadline_at is not None and not mine
+    return Before.IN_TIME if too_late and theirs else Before.DUE
 
 
 def _in_shortest(other: QueuedJob, job: QueuedJob, now: float) -> Before:

@@ -12,7 +12,8 @@ from dcdaemon.core.view import CapKey, ClusterView, QueuedJob, RunningJob
 class Cap(StrEnum):
     """Kinds of limits; the second part of a CapKey names whose it is.
 
-    QUEUE_USER and QUEUE_JOBS are named like "main/ada", QUOTA like "user/ada" or "account/vision".
+    QUEUE_USER and QUEUE_JOBS are named like "main/ada", QUOTA like "user/ada" or "account/vision". NO_CPU is a user's,
+    and counts the jobs that ask for no CPU and no GPU: nothing else keeps them from running all at once.
     """
 
     USER = "user"
@@ -22,10 +23,11 @@ class Cap(StrEnum):
     QUEUE_JOBS = "queue-jobs"
     ARRAY = "array"
     QUOTA = "quota"
+    NO_CPU = "no-cpu"
 
 
 #: Of these kinds of limits jobs are counted, of all others GPUs.
-COUNTS_JOBS = frozenset({Cap.ARRAY, Cap.QUEUE_JOBS})
+COUNTS_JOBS = frozenset({Cap.ARRAY, Cap.QUEUE_JOBS, Cap.NO_CPU})
 #: Shares of GPUs are added up as fractions; this much is no excess.
 _ROUNDING = 1e-6
 
@@ -145,6 +147,8 @@ def owner_of(key: CapKey) -> str:
     queue, _, user = name.partition("/")
     if kind in {Cap.QUEUE_USER, Cap.QUEUE_JOBS}:
         return f"{user} in queue {queue}"
+    if kind == Cap.NO_CPU:
+        return f"{name} (jobs without a CPU)"
     return name if kind == Cap.USER else f"{kind} {name}"
 
 

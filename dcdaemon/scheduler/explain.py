@@ -11,6 +11,7 @@ from dcdaemon.scheduler.ahead import Key, Line
 from dcdaemon.scheduler.booked import booked_gpus
 from dcdaemon.scheduler.caps import COUNTS_JOBS, Cap, Over
 from dcdaemon.scheduler.cycle import plan
+from dcdaemon.scheduler.due_words import due_facts
 from dcdaemon.scheduler.forecast import forecast
 from dcdaemon.scheduler.nearest import Nearest
 from dcdaemon.scheduler.picture import Picture
@@ -31,7 +32,7 @@ _NO_FORECAST = frozenset({
 })  # fmt: skip
 _CODE_OF_LIMIT = {
     Cap.USER: ReasonCode.QUOTA, Cap.ACCOUNT: ReasonCode.QUOTA, Cap.QUOTA: ReasonCode.QUOTA,
-    Cap.ARRAY: ReasonCode.ARRAY_LIMIT,
+    Cap.NO_CPU: ReasonCode.QUOTA, Cap.ARRAY: ReasonCode.ARRAY_LIMIT,
 }  # fmt: skip
 
 
@@ -42,6 +43,7 @@ def explain(view: ClusterView, queue: QueueIndex, policy: Policy, now: float, jo
         raise NotFound(f"job {job_id} is not waiting", f"dcd show {job_id} tells where it stands")
     picture = Picture(view, queue, policy, now)
     reason = _reason(picture, job)
+    reason = replace(reason, facts=reason.facts | due_facts(job, now))
     if reason.code in {ReasonCode.NEVER_FITS, ReasonCode.STARTS_NOW}:
         return worded(reason)
     line = Line.of(view, queue, policy, now)

@@ -43,4 +43,6 @@ def _owner(limit: Sequence[str]) -> tuple[str, str]:
         return user, f" in {queue}"
     if kind == Cap.QUOTA:
         return " ".join(name.split("/", 1)), ""
+    if kind == Cap.NO_CPU:
+        return name, " without a CPU"
     return f"{kind} {name}", ""

@@ -37,6 +37,11 @@ EARLIEST = 0.5
 PROMISED_AFTER = 2.0
 
 
+#: Where deadlines decide: those that can still be met go first, then those that cannot, then jobs without one.
+IN_TIME, TOO_LATE, NEVER_DUE = 0.0, 1.0, 2.0
+#: In these orders a job that has waited too long is overdue.
+AGES = frozenset({Order.SHORTEST, Order.DEADLINE})
+
 #: The line of those that go before all others of their priority and tier, and are promised a start.
 OVERDUE = -1
 
@@ -71,10 +76,30 @@ def length_class(seconds: float) -> int:
     return round(4 * math.log2(max(seconds, SHORTEST_S)))
 
 
+_SHORTEST_CLASS = length_class(SHORTEST_S)
+
+
 @cache
 def typical_s(length: int) -> float:
     """Return the run time in the middle of a class."""
     return float(2.0 ** (length / 4))
+
+
+def runs_s(length: int) -> float:
+    """Return what a run of this class takes of the time until a deadline; the shortest ones are in time until then."""
+    return typical_s(length) if length > _SHORTEST_CLASS else 0.0
+
+
+def is_in_time(job: QueuedJob, length: int, now: float) -> bool:
+    """Say whether a job with a deadline is expected to be done by it if it starts now."""
+    return job.deadline_at is not None and now + runs_s(length) <= job.deadline_at
+
+
+def due_place(job: QueuedJob, length: int, now: float) -> tuple[float, float]:
+    """Return a job's place by its deadline: one that cannot be met any more holds up none that can."""
+    if job.deadline_at is None:
+        return NEVER_DUE, job.sequence
+    return (IN_TIME if is_in_time(job, length, now) else TOO_LATE), job.deadline_at
 
 
 @dataclass(slots=True)
@@ -112,7 +137,7 @@ class Ranking:
         Where queues have different orders, that order goes first whose oldest job waits longest.
         """
         orders = {self.policy.order, *(rule.order or self.policy.order for rule in self.policy.queues.values())}
-        if orders <= {Order.SHORTEST} or orders <= {Order.FIFO}:
+        if len(orders) == 1 and Order.FAIR_SHARE not in orders:
             return
         oldest: dict[Order, int] = {}
         payers = set()
@@ -144,6 +169,8 @@ class Ranking:
         waited_s = self.now - job.queued_at
         if waited_s > self._soonest_s and waited_s > self.patience_s(job.gpus, again=job.swapped > 0) and not beyond:
             return Rank(-job.priority, 0, minus_tier, OVERDUE, 1, job.sequence)
+        if order is Order.DEADLINE:
+            return Rank(-job.priority, beyond, minus_tier, line, 1, *due_place(job, length, self.now))
         return Rank(-job.priority, beyond, minus_tier, line, 1, score(typical_s(length), job.gpus, waited_s))
 
     @property
@@ -172,7 +199,7 @@ class Ranking:
 
         Where age makes jobs overdue, that says it all.
         """
-        return self.policy.order_in(job.queue) is not Order.SHORTEST and self.now - job.queued_at > LEAST_PATIENCE_S
+        return self.policy.order_in(job.queue) not in AGES and self.now - job.queued_at > LEAST_PATIENCE_S
 
     def take(self, job: QueuedJob) -> None:
         """Count a job that starts."""
@@ -184,6 +211,17 @@ class Ranking:
         known = self._patience_s.get(gpus)
         patience_s = self._work_out_patience(gpus) if known is None else known
         return AGAIN * patience_s if again else patience_s
+
+    def is_overdue(self, job: QueuedJob) -> bool:
+        """Say whether the job has waited longer than anyone should, where age makes jobs overdue."""
+        waited_s = self.now - job.queued_at
+        if waited_s <= self._soonest_s or waited_s <= self.patience_s(job.gpus, again=job.swapped > 0):
+            return False
+        return not self.is_beyond(job)
+
+    def goes_by_deadline(self, queue: str) -> bool:
+        """Say whether deadlines decide in a queue."""
+        return self._order_in(queue) is Order.DEADLINE
 
     def promises(self, job: QueuedJob) -> bool:
         """Say whether an overdue job has waited so long that its start is promised, whatever is known of it."""

@@ -11,6 +11,7 @@ class Order(StrEnum):
     SHORTEST = "shortest"
     FIFO = "fifo"
     FAIR_SHARE = "fair-share"
+    DEADLINE = "deadline"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Self
 
 from dcdaemon.core.view import QueuedJob
-from dcdaemon.scheduler.group import Group, GroupKey, Place, shape_of
+from dcdaemon.scheduler.due import parted
+from dcdaemon.scheduler.group import Group, GroupKey, place_of, shape_of
 from dcdaemon.scheduler.order import Ranking
 from dcdaemon.scheduler.shape import Demand
 from dcdaemon.scheduler.walk import Walk
@@ -28,11 +29,11 @@ class QueueIndex:
     """All waiting jobs, kept by the caller; those that wait for more than room cost a pass nothing.
 
     Where no queue is served by fair-share and nothing is booked, `by_owner` may be False: jobs of all owners then share
-    their groups.
+    their groups. Where none is served by deadline, `by_deadline` may be False, and jobs of all deadlines do.
     """
 
-    def __init__(self, jobs: Iterable[QueuedJob] = (), *, by_owner: bool = True) -> None:
-        self._by_owner = by_owner
+    def __init__(self, jobs: Iterable[QueuedJob] = (), *, by_owner: bool = True, by_deadline: bool = True) -> None:
+        self._by_owner, self._by_deadline = by_owner, by_deadline
         self._jobs: dict[int, QueuedJob] = {}
         self._groups: dict[GroupKey, Group] = {}
         self._demands: dict[Demand, int] = {}
@@ -52,6 +53,16 @@ class QueueIndex:
     def by_owner(self) -> bool:
         """Whether jobs of different owners have groups of their own."""
         return self._by_owner
+
+    @property
+    def by_deadline(self) -> bool:
+        """Whether jobs of different deadlines have groups of their own."""
+        return self._by_deadline
+
+    @property
+    def has_deadlines(self) -> bool:
+        """Whether a ready job has a deadline that may decide who goes first."""
+        return self._by_deadline and any(key.due for key in self._groups)
 
     @property
     def demands(self) -> Iterable[Demand]:
@@ -91,7 +102,7 @@ class QueueIndex:
 
     def copy(self) -> Self:
         """Return an index that can be changed without changing this one."""
-        twin = type(self)(by_owner=self._by_owner)
+        twin = type(self)(by_owner=self._by_owner, by_deadline=self._by_deadline)
         twin._jobs = dict(self._jobs)  # noqa: SLF001  its own kind
         twin._groups = {key: Group(key, list(group.places)) for key, group in self._groups.items()}  # noqa: SLF001
         twin._demands = dict(self._demands)  # noqa: SLF001
@@ -119,25 +130,26 @@ class QueueIndex:
         if only is not None and self._by_owner:
             groups = [group for group in groups if only(group.key)]
         promised = [self._jobs[job_id] for job_id in ranking.promised if job_id in self._jobs]
+        groups = parted(groups, ranking, self._jobs) if self._by_deadline else groups
         return Walk(self._jobs, groups, ranking, [job for job in promised if is_ready(job)])
 
     def _heads(self) -> Iterator[QueuedJob]:
-        return (self._jobs[group.places[0].job_id] for group in self._groups.values())
+        return (self._jobs[group.oldest().job_id] for group in self._groups.values())
 
     def _join_group(self, job: QueuedJob) -> None:
         shape = shape_of(job)
-        key = GroupKey.of(job, shape, by_owner=self._by_owner)
+        key = GroupKey.of(job, shape, by_owner=self._by_owner, by_deadline=self._by_deadline)
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = Group(key)
-        insort(group.places, Place(job.sequence, job.id, shape))
+        insort(group.places, place_of(job, key, shape))
         self._demands[shape.demand] = self._demands.get(shape.demand, 0) + 1
 
     def _leave_group(self, job: QueuedJob) -> None:
         shape = shape_of(job)
-        key = GroupKey.of(job, shape, by_owner=self._by_owner)
+        key = GroupKey.of(job, shape, by_owner=self._by_owner, by_deadline=self._by_deadline)
         group = self._groups[key]
-        del group.places[bisect_left(group.places, Place(job.sequence, job.id, shape))]
+        del group.places[bisect_left(group.places, place_of(job, key, shape))]
         if not group.places:
             del self._groups[key]
         self._demands[shape.demand] -= 1

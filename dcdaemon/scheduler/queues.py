@@ -87,6 +87,8 @@ class Sharing:
     #: Weights of users in fair-share, beside the others of their account; unless set, 1.
     user_shares: Mapping[str, float] = field(default_factory=dict)
     half_life_s: float = _WEEK_S
+    #: How many jobs of one user that ask for no CPU and no GPU run at once.
+    no_cpu_per_user: int | None = None
 
     @property
     def rules(self) -> dict[str, QueueRule]:
@@ -103,9 +105,12 @@ class Sharing:
     @property
     def by_owner(self) -> bool:
         """Whether it may matter in some queue whose a job is; None in a queue stands for the node's own order."""
-        return any(
-            queue.order is not Order.SHORTEST and queue.order is not Order.FIFO for queue in self.queues.values()
-        )
+        return any(queue.order in {None, Order.FAIR_SHARE} for queue in self.queues.values())
+
+    @property
+    def by_deadline(self) -> bool:
+        """Whether deadlines may matter in some queue; None in a queue stands for the node's own order."""
+        return any(queue.order in {None, Order.DEADLINE} for queue in self.queues.values())
 
     @property
     def weights(self) -> Weights:
@@ -120,15 +125,18 @@ class Sharing:
         """Return the accounts the user belongs to, the usual one first."""
         return [account.name for account in self.accounts.values() if user in account.users]
 
-    def caps_of(self, user: str, account: str, queue: str) -> tuple[CapKey, ...]:
-        """Return the limits that count a job of this user while it runs."""
-        return tuple(key for key in self._keys(user, account, queue) if self.most(key) is not None)
+    def caps_of(self, user: str, account: str, queue: str, *, no_cpu: bool = False) -> tuple[CapKey, ...]:
+        """Return the limits that count a job of this user while it runs; `no_cpu`: it asks for no CPU and no GPU."""
+        keys = (*self._keys(user, account, queue), *([(Cap.NO_CPU, user)] if no_cpu else []))
+        return tuple(key for key in keys if self.most(key) is not None)
 
     def most(self, key: CapKey) -> int | None:
-        """Return the most that may run under a limit: GPUs, jobs for QUEUE_JOBS; None where there is no such limit."""
+        """Return the most that may run under a limit, GPUs or jobs by its kind; None where there is no such limit."""
         kind, name = key
         if kind == Cap.USER:
             return self.quotas.of(name) if self.quotas.hard else None
+        if kind == Cap.NO_CPU:
+            return self.no_cpu_per_user
         if kind == Cap.ACCOUNT:
             return self._account_cap(name)
         if kind == Cap.QUOTA:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from dcdaemon.core.reasons import Basis, Facts, Reason, ReasonCode, Unblock
 from dcdaemon.core.units import format_bytes, format_duration
 from dcdaemon.scheduler.booked_words import booked_sentence
+from dcdaemon.scheduler.due_words import due_sentence
 from dcdaemon.scheduler.grammar import (
     at_the_latest,
     blocked_gpus,
@@ -30,7 +31,8 @@ def sentence(reason: Reason) -> str:
 
 def worded(reason: Reason) -> Reason:
     """Return the reason with its sentence, note and remedy filled in."""
-    return replace(reason, sentence=sentence(reason), note=short(reason), remedy=remedy(reason.unblock))
+    said = joined(sentence(reason), due_sentence(reason.facts))
+    return replace(reason, sentence=said, note=short(reason), remedy=remedy(reason.unblock))
 
 
 def remedy(unblock: Unblock) -> str:

@@ -11,7 +11,7 @@ from dcdaemon.scheduler.policy import Policy
 from dcdaemon.scheduler.start_time_errors import UNSEEN, Case, Errors, Quantiles
 from dcdaemon.scheduler.start_time_line import Line
 from dcdaemon.scheduler.start_time_room import Room
-from dcdaemon.scheduler.start_time_work import ROUNDING, Before, Kind, Work
+from dcdaemon.scheduler.start_time_work import ROUNDING, Before, Work
 
 #: Waits are told apart as (wait + a minute): nobody minds whether it was two seconds or six.
 LEAST_S = 60.0
@@ -142,7 +142,7 @@ class StartTimes:
 
     def _ahead(self, job: QueuedJob, room: Room, now: float) -> tuple[Before, float]:
         """Return what goes before, and when room is expected; worked out once for jobs submitted together."""
-        asked = (now, Kind.of(job), job.queued_at, self._work.share(job), room)
+        asked = (now, self._work.kind_of(job), job.queued_at, self._work.share(job), room)
         if asked != self._asked:
             share = min(self._work.share(job), 1.0)
             self._asked = asked

@@ -1,5 +1,6 @@
 """The work before a job: what waits and what runs, as shares of the whole cluster, kept up from event to event."""
 
+import math
 from bisect import bisect_left, insort
 from collections.abc import Iterable
 from heapq import merge
@@ -14,6 +15,8 @@ from dcdaemon.scheduler.space import SOON_S
 
 #: Sums of shares are no more exact than this.
 ROUNDING = 1e-9
+#: Jobs that are due within the same stretch of time are not told apart where deadlines decide.
+_DUE_S = 900.0
 #: Jobs are grouped by their length in quarters of an octave, so many taken together.
 _QUARTERS = 2
 
@@ -25,12 +28,17 @@ class Kind(NamedTuple):
     queue: str
     length: int
     gpus: int
+    #: Until when it is to be done where deadlines decide, roughly; infinity without a deadline.
+    due_at: float = math.inf
 
     @classmethod
-    def of(cls, job: QueuedJob) -> "Kind":
+    def of(cls, job: QueuedJob, policy: Policy) -> "Kind":
         """Return the kind of a job."""
         length = length_class(lasting_s(job)) // _QUARTERS * _QUARTERS
-        return cls(job.priority, job.queue, length, job.gpus)
+        due_at = math.inf
+        if job.deadline_at is not None and policy.order_in(job.queue) is Order.DEADLINE:
+            due_at = job.deadline_at // _DUE_S * _DUE_S
+        return cls(job.priority, job.queue, length, job.gpus, due_at)
 
 
 class Before(NamedTuple):
@@ -56,12 +64,12 @@ class _Running(NamedTuple):
 class _Sum:
     """A group's jobs together."""
 
-    __slots__ = ("gpus", "is_shortest", "jobs", "queued_at", "run_s", "tier", "work_s")
+    __slots__ = ("due_at", "gpus", "is_shortest", "jobs", "queued_at", "run_s", "tier", "work_s")
 
     def __init__(self, kind: Kind, policy: Policy) -> None:
         self.tier = _tier(kind, policy)
         self.is_shortest = policy.order_in(kind.queue) is Order.SHORTEST
-        self.run_s, self.gpus = typical_s(kind.length), kind.gpus
+        self.run_s, self.gpus, self.due_at = typical_s(kind.length), kind.gpus, kind.due_at
         self.jobs, self.work_s, self.queued_at = 0, 0.0, 0.0
 
     def add(self, job: _Waiting, sign: int) -> None:
@@ -105,11 +113,15 @@ class Work:
         """Return how many nodes' GPUs a job takes, a part of one for less."""
         return self._width(job.gpus) / self._node_gpus if self._node_gpus else 0.0
 
+    def kind_of(self, job: QueuedJob) -> Kind:
+        """Return what the job shares with others that go first, or after, as it does."""
+        return Kind.of(job, self._policy)
+
     def queued(self, job: QueuedJob, expected_s: float) -> None:
         """Note a job that waits for nothing but room; once more when it changes."""
         self.left(job.id)
         share = min(self.share(job), 1.0)
-        waiting = _Waiting(Kind.of(job), share * expected_s, job.queued_at)
+        waiting = _Waiting(self.kind_of(job), share * expected_s, job.queued_at)
         self._waiting[job.id] = waiting
         self._takes[job.id] = (share, expected_s)
         if waiting.kind not in self._sums:
@@ -137,10 +149,10 @@ class Work:
 
     def before(self, job: QueuedJob, now: float) -> Before:
         """Return what would go first if the pass were made now; jobs of a group are as old as they are in the mean."""
-        jobs, work_s, mine = 0, 0.0, Kind.of(job)
+        jobs, work_s, mine = 0, 0.0, self.kind_of(job)
         my_score, my_tier = score(typical_s(mine.length), mine.gpus, now - job.queued_at), _tier(mine, self._policy)
         for one in self._sums.values():
-            if one.tier < my_tier:
+            if one.tier < my_tier or (one.tier == my_tier and one.due_at > mine.due_at):
                 continue
             if one.tier == my_tier and one.is_shortest:
                 waited_s = now - one.queued_at / one.jobs

@@ -13,6 +13,8 @@ _WHO: dict[Before, tuple[str, str]] = {
     Before.OVERDUE: ("has waited longer than anyone should", "have waited longer than anyone should"),
     Before.OTHER_ORDER: ("is of a queue that has waited longer", "are of queues that have waited longer"),
     Before.SHARE: ("is of a user who has had less", "are of users who have had less"),
+    Before.DUE: ("is due earlier", "are due earlier"),
+    Before.IN_TIME: ("can still be done by its deadline", "can still be done by their deadlines"),
     Before.SHORTER: ("is expected to be shorter", "are expected to be shorter"),
     Before.NARROWER: ("needs fewer GPUs", "need fewer GPUs"),
     Before.WAITED: ("has waited longer", "have waited longer"),
@@ -83,6 +85,9 @@ def _all_alike(ahead: Ahead) -> str:
     job = capital(jobs(ahead["jobs"]))
     if ahead["why"] == Before.OVERDUE:
         return f"{job} {one} and goes before all others."
+    due_in_s = ahead.get("due_in_s")
+    if due_in_s is not None:
+        one = f"is due in {format_duration(due_in_s)}" if due_in_s > 0 else "is overdue"
     return f"{job}, which {one}, goes first."
 
 

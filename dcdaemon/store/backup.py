@@ -6,7 +6,9 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 from dcdaemon import __version__
 from dcdaemon.core.backup import BackupMade, BackupWish, Progress
@@ -26,10 +28,7 @@ _SPARE_BYTES = 1 << 20
 
 def back_up(open_source: Callable[[], sqlite3.Connection], database: Path, path: Path, wish: BackupWish) -> BackupMade:
     """Write a backup of the open database to `path`; raise Refused or StoreUnavailable, which leave nothing behind."""
-    _refuse_itself(database, path)
-    refuse_taken(path, force=wish.force)
-    if wish.key_file is not None:
-        check_key(wish.key_file)
+    check_target(database, path, wish)
     with _told(path), part_of(path, force=wish.force) as part, closing(open_source()) as source:
         if wish.key_file is None:
             return _copied(source, part, wish)
@@ -38,6 +37,25 @@ def back_up(open_source: Callable[[], sqlite3.Connection], database: Path, path:
             made = _copied(source, plain, wish)
             seal(plain, part, wish.key_file, wish.progress)
         return BackupMade(part.stat().st_size, made.schema, made.jobs, made.environments, made.missing, encrypted=True)
+
+
+def check_target(database: Path, path: Path, wish: BackupWish) -> None:
+    """Raise Refused for a name that must not be written to, BadInput for a wrong key."""
+    _refuse_itself(database, path)
+    refuse_taken(path, force=wish.force)
+    if wish.key_file is not None:
+        check_key(wish.key_file)
+
+
+def take_over(plain: BinaryIO, path: Path, made: BackupMade, wish: BackupWish) -> BackupMade:
+    """Write to `path` a backup that another user has made, and holds readable in an open file that nobody else has."""
+    with _told(path), part_of(path, force=wish.force) as part:
+        if wish.key_file is None:
+            with part.open("wb") as target:
+                shutil.copyfileobj(plain, target)
+        else:
+            seal(Path(f"/proc/self/fd/{plain.fileno()}"), part, wish.key_file, wish.progress)
+        return replace(made, size_bytes=part.stat().st_size, encrypted=wish.key_file is not None)
 
 
 def _copied(source: sqlite3.Connection, target: Path, wish: BackupWish) -> BackupMade:

@@ -76,6 +76,8 @@ def _asked(spec: JobSpec) -> dict[str, Any]:
         "launcher": spec.launcher,
         "ranks": spec.ranks,
         "hang_after_s": spec.hang_after_s,
+        "deadline_at": spec.deadline_at,
+        "gpu_mem_runs": spec.gpu_mem_runs,
     }
 
 
@@ -176,6 +178,8 @@ def _spec_of(row: Row[Any]) -> JobSpec:
         launcher=row.launcher,
         ranks=row.ranks,
         hang_after_s=row.hang_after_s,
+        deadline_at=row.deadline_at,
+        gpu_mem_runs=row.gpu_mem_runs,
     )
 
 

@@ -75,7 +75,7 @@ def _content(path: Path) -> bytes | None:
 
 
 def _write(path: Path, content: bytes) -> bool:
-    """Write one that is missing, complete and 0600, with the owner of its directory; tell whether it was."""
+    """Write one that is missing, complete and 0600; tell whether it was."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
@@ -84,7 +84,4 @@ def _write(path: Path, content: bytes) -> bool:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-        if os.geteuid() == 0:
-            owner = path.parent.stat()
-            os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
     return True

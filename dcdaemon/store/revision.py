@@ -40,7 +40,11 @@ def bring_up_to_date(database: Database, url: str) -> None:
         return
     # The URL may carry a password, and arguments are seen by every user of the machine.
     command = [sys.executable, "-m", "dcdaemon.store.migrate", "-"]
-    child = subprocess.run(command, input=url, capture_output=True, text=True, timeout=_MIGRATION_S, check=False)
+    try:
+        child = subprocess.run(command, input=url, capture_output=True, text=True, timeout=_MIGRATION_S, check=False)
+    except OSError as error:
+        msg = f"the database {database.name} cannot be brought to schema {HEAD}: {error.strerror}: {sys.executable}"
+        raise StoreUnavailable(msg, "nothing was changed; install the program where its user can run it") from error
     if child.returncode != 0:
         said = child.stderr.strip().splitlines() or ["no message"]
         msg = f"the database {database.name} cannot be brought to schema {HEAD}: {said[-1]}"

@@ -88,6 +88,8 @@ job = Table(
     Column("launcher", Text),
     Column("ranks", Integer),
     Column("hang_after_s", Double),
+    Column("deadline_at", Double),
+    Column("gpu_mem_runs", Integer),
     # The few unfinished jobs are found without touching the many ended ones.
     Index("job_state", "state", "id"),
     Index("job_user_name", "user_name", "id"),

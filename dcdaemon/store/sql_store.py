@@ -30,7 +30,7 @@ from dcdaemon.core.ports import (
     StoreFacts,
     UsageDelta,
 )
-from dcdaemon.core.prediction import PastRun, Prediction
+from dcdaemon.core.prediction import PastPeak, PastRun, Prediction
 from dcdaemon.core.samples import AnySample, GpuSample
 from dcdaemon.core.token import Token
 from dcdaemon.store import (
@@ -147,6 +147,10 @@ class SqlStore:
     def past_runs(self, most: int) -> list[PastRun]:
         """Return the last runs of all nodes of which the time is known, the oldest first."""
         return self._read(lambda connection: past_runs.last(connection, most))
+
+    def past_peaks(self, user: str, most: int) -> list[PastPeak]:
+        """Return what a user's runs on one GPU held that ended well, the newest first; of the last `most` jobs."""
+        return self._read(lambda connection: past_runs.peaks(connection, user, most))
 
     def env_refs(self, ended_since: float) -> set[str]:
         """Return the environments of all jobs that are unfinished or ended since then."""

@@ -412,3 +412,13 @@ def test_before_a_job_has_opened_its_own_log_there_is_none_to_follow(local, tmp_
     [output] = (local._state_dir / "jobs").rglob("output.log")
     output.write_bytes(b"")
     assert local.engine.open_log(job, 1) is None
+
+
+def test_a_log_of_its_own_that_cannot_be_read_leaves_no_file_open_and_is_no_sign_of_life(local, tmp_path):
+    (tmp_path / "own.log").symlink_to("elsewhere")
+    job = local.start(LOOKS, log_path=str(tmp_path / "own.log"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    local.engine.vitals(job)
+    with pytest.raises(Refused):
+        local.engine.open_log(job, 1)
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before

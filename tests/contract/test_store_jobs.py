@@ -55,6 +55,7 @@ def test_everything_that_can_be_asked_for_is_kept(store: Store) -> None:
         queue="urgent", account="vision", begin_at=2e9 + 0.25, array_id=1, array_index=3, array_limit=5, after=(1,),
         after_any=(1,), after_not_ok=(1,), gpu_mem_bytes=10 << 30, preemptible=True, checkpoint_signal="USR1",
         checkpoint_s=90.5, launcher="torchrun", ranks=4, hang_after_s=1800.5,
+        deadline_at=2e9 + 7200.5, gpu_mem_runs=3,
     )  # fmt: skip
     (job,) = store.submit([spec], 1000.0, ADA)
     assert job.spec == spec

@@ -1,10 +1,12 @@
 """Every store tells the last runs alike, the oldest first, and keeps what was predicted of a job."""
 
+from dataclasses import replace
+
 import pytest
 
 from dcdaemon.core.job import Job, JobSpec, JobState
-from dcdaemon.core.ports import Actor, JobChange, Store
-from dcdaemon.core.prediction import PastRun, Prediction, Source
+from dcdaemon.core.ports import Actor, JobChange, Store, UsageDelta
+from dcdaemon.core.prediction import PastPeak, PastRun, Prediction, Source
 
 ADA = Actor(uid=1001, gid=100, user="ada")
 BY_LIMIT = Prediction(60.5, Source.LIMIT, 0.5)
@@ -15,9 +17,11 @@ def spec(name: str = "x", limit_s: float | None = None) -> JobSpec:
                    gpus=2, limit_s=limit_s)  # fmt: skip
 
 
-def ran(store: Store, ended_at: float, state: JobState = JobState.SUCCEEDED, run_s: float | None = 5.0) -> Job:
+def ran(
+    store: Store, ended_at: float, state: JobState = JobState.SUCCEEDED, run_s: float | None = 5.0, gpus: int = 2
+) -> Job:
     """Submit a job, start it and end it."""
-    [job] = store.submit([spec(f"at {ended_at}", 90.0)], 1.0, ADA, [BY_LIMIT])
+    [job] = store.submit([replace(spec(f"at {ended_at}", 90.0), gpus=gpus)], 1.0, ADA, [BY_LIMIT])
     for after in (
         lambda job: job.mark_starting(job.node, (), simulated=False),
         lambda job: job.mark_running(1, 2.0),
@@ -66,3 +70,18 @@ def test_what_did_not_run_or_runs_again_is_no_run(store: Store) -> None:
     again = ran(store, 40.0)
     store.save([JobChange(again, again.mark_requeued(50.0), 50.0)])
     assert store.past_runs(10) == []
+
+
+def test_peaks_are_told_of_runs_on_one_gpu_that_ended_well_the_newest_first(store: Store) -> None:
+    peaks = {
+        ran(store, 30.0, gpus=1).id: 7 << 30,
+        ran(store, 10.0, gpus=1).id: 5 << 30,
+        ran(store, 20.0, gpus=1).id: None,
+        ran(store, 40.0, gpus=2).id: 9 << 30,
+        ran(store, 50.0, JobState.OUT_OF_MEMORY, gpus=1).id: 80 << 30,
+    }
+    store.book([], [UsageDelta(job_id, 1.0, 1.0, peak) for job_id, peak in peaks.items()])
+    told = [PastPeak(("python", "träin.py", f"at {at}"), peak) for at, peak in ((30.0, 7 << 30), (10.0, 5 << 30))]
+    assert store.past_peaks("ada", 100) == told
+    assert store.past_peaks("ada", 4) == told[1:], "of the last four jobs only"
+    assert store.past_peaks("bob", 100) == []

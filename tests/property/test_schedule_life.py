@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from life import Life, blocked
-from worlds import CAPS, MINUTE, OWNERS, QUEUES, caps_of, lengths, nodes, policies, predictions
+from worlds import CAPS, MINUTE, OWNERS, QUEUES, caps_of, deadlines, due_at, lengths, nodes, policies, predictions
 
 from dcdaemon.core.view import QueuedJob
 from dcdaemon.scheduler.cycle import plan
@@ -29,6 +29,7 @@ def wishes(draw):
     job = QueuedJob(
         0, 0, draw(st.sampled_from([50, 50, 50, 80])), gpus, draw(st.integers(0, 1)), 0, draw(lengths),
         predicted_s=draw(predictions), user=user, account=account, queue=draw(st.sampled_from(QUEUES)),
+        deadline_at=due_at(draw(deadlines)),
     )  # fmt: skip
     return job, draw(st.sampled_from([MINUTE, 10 * MINUTE, 60 * MINUTE, 300 * MINUTE]))
 
@@ -38,9 +39,12 @@ class QuietLife(RuleBasedStateMachine):
 
     life: Life | None = None
 
-    @initialize(machines=nodes(blocks=False), gangs=st.booleans(), safety=st.sampled_from([None, 1.0, 4.0]))
-    def begin(self, *, machines, gangs, safety):
-        self.life = Life(Policy(Order.SHORTEST, gangs=gangs, safety=safety), machines, {})
+    @initialize(
+        machines=nodes(blocks=False), gangs=st.booleans(), safety=st.sampled_from([None, 1.0, 4.0]),
+        order=st.sampled_from([Order.SHORTEST, Order.DEADLINE]),
+    )  # fmt: skip
+    def begin(self, *, machines, gangs, safety, order):
+        self.life = Life(Policy(order, gangs=gangs, safety=safety), machines, {})
 
     @rule(jobs=st.lists(wishes(), min_size=1, max_size=4))
     def submit(self, jobs):

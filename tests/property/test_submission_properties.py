@@ -95,8 +95,12 @@ class Queue(RuleBasedStateMachine):
     def submit_many(self, *, asked, play):
         names = {name for name, _, _ in asked}
         waits = {name: {other for _, other in others if other != name} & names for name, others, _ in asked}
+        # What a job says of its own name is about jobs of before, and about none where there are none.
         both = any(
-            {("after", other), ("after_not_ok", other)} <= set(others) for _, others, _ in asked for other in NAMES
+            {("after", other), ("after_not_ok", other)} <= set(others)
+            for name, others, _ in asked
+            for other in NAMES
+            if other != name
         )
         made = [
             self.scene.wish(

@@ -28,7 +28,9 @@ CAPS = {
 
 lengths = st.sampled_from([None, 5 * MINUTE, 20 * MINUTE, 90 * MINUTE, 600 * MINUTE])
 predictions = st.sampled_from([None, 4 * MINUTE, 30 * MINUTE, 240 * MINUTE])
-orders = st.sampled_from([Order.SHORTEST, Order.SHORTEST, Order.FIFO, Order.FAIR_SHARE])
+orders = st.sampled_from([Order.SHORTEST, Order.SHORTEST, Order.FIFO, Order.FAIR_SHARE, Order.DEADLINE, Order.DEADLINE])
+#: How long after NOW a job is to be done: long ago, too soon for most, in time for most.
+deadlines = st.sampled_from([None, None, -MINUTE, 10 * MINUTE, 60 * MINUTE, 600 * MINUTE])
 
 
 @st.composite
@@ -43,6 +45,10 @@ def policies(draw):
         backfill_depth=draw(st.sampled_from([1, 1000, 1000])), gangs=draw(st.booleans()),
         safety=draw(st.sampled_from([None, 1.0, 4.0])), queues=queues,
     )  # fmt: skip
+
+
+def due_at(within_s: float | None, now: float = NOW) -> float | None:
+    return None if within_s is None else now + within_s
 
 
 def caps_of(job: QueuedJob) -> tuple[tuple[str, str], ...]:
@@ -62,7 +68,7 @@ def jobs(draw, *, max_size=10, widest=10, ready=False):
             gpus=draw(st.sampled_from([0, 1, 1, 2, 4, widest])), cpus=draw(st.integers(0, 4)),
             mem_bytes=draw(st.sampled_from([0, 0, 1, 3])), limit_s=draw(lengths), predicted_s=draw(predictions),
             queued_at=NOW - draw(st.sampled_from([0.0, 10.0, 120.0, 3000.0])) * MINUTE,
-            user=user, account=account, queue=draw(st.sampled_from(QUEUES)),
+            user=user, account=account, queue=draw(st.sampled_from(QUEUES)), deadline_at=due_at(draw(deadlines)),
         )  # fmt: skip
         if not ready:
             job = replace(

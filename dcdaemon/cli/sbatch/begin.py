@@ -1,4 +1,4 @@
-"""Read sbatch's --begin: `now+1hour`, `16:00`, `tomorrow`, `2026-12-01T08:00`, `12/31-23:59` and the like."""
+"""Read sbatch's --begin and --deadline: `now+1hour`, `16:00`, `tomorrow`, `2026-12-01T08:00`, `12/31-23:59`."""
 
 import re
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ class _Read:
     clock: time | None = None
 
 
-def begin_at(text: str, now: datetime) -> float:
+def begin_at(text: str, now: datetime, option: str = "--begin") -> float:
     """Return epoch seconds, in the local time of `now`; a time of day that has passed is tomorrow's."""
     words = re.sub(r"\s+", "", text.lower())
     try:
@@ -35,7 +35,7 @@ def begin_at(text: str, now: datetime) -> float:
         return _moment(_read(words, now), now).timestamp()
     except (ValueError, OverflowError):
         raise BadInput(
-            f"--begin={text} is no time", "write it like now+1hour, 16:00, tomorrow or 2026-12-01T08:00"
+            f"{option}={text} is no time", "write it like now+1hour, 16:00, tomorrow or 2026-12-01T08:00"
         ) from None
 
 

@@ -92,6 +92,7 @@ def _fields(request: Request, resources: Resources, array: Array | None) -> dict
         "priority": _priority(request.nice),
         "array": request.array,
         "begin_at": None if request.begin is None else begin_at(request.begin, _now()),
+        "deadline_at": None if request.deadline is None else begin_at(request.deadline, _now(), "--deadline"),
         "log_path": _log_path(request, cwd, array),
         "checkpoint_signal": None if request.checkpoint is None else request.checkpoint.signal,
         "checkpoint_s": None if request.checkpoint is None else request.checkpoint.ahead_s,

@@ -23,10 +23,10 @@ class Option(NamedTuple):
 _NOTHING, _VALUE, _MAYBE = Takes.NOTHING, Takes.VALUE, Takes.MAYBE
 
 _UNDERSTOOD = (
-    "account", "array", "begin", "chdir", "cpus-per-gpu", "cpus-per-task", "dependency", "error", "exclude", "export",
-    "gpus", "gpus-per-node", "gpus-per-task", "gres", "input", "job-name", "mem", "mem-per-cpu", "mem-per-gpu",
-    "mincpus", "nodelist", "nodes", "ntasks", "ntasks-per-gpu", "ntasks-per-node", "open-mode", "output", "partition",
-    "signal", "time",
+    "account", "array", "begin", "chdir", "cpus-per-gpu", "cpus-per-task", "deadline", "dependency", "error", "exclude",
+    "export", "gpus", "gpus-per-node", "gpus-per-task", "gres", "input", "job-name", "mem", "mem-per-cpu",
+    "mem-per-gpu", "mincpus", "nodelist", "nodes", "ntasks", "ntasks-per-gpu", "ntasks-per-node", "open-mode", "output",
+    "partition", "signal", "time",
 )  # fmt: skip
 
 _PLACING = "where on the node its processes run is left to the system"
@@ -100,7 +100,6 @@ _REFUSED: dict[str, tuple[Takes, str]] = {
     "container-id": (_VALUE, _NO_CONTAINER),
     "core-spec": (_VALUE, _NO_LAYOUT),
     "cores-per-socket": (_VALUE, _NO_LAYOUT),
-    "deadline": (_VALUE, "leave it out: a job that comes too late is not removed"),
     "export-file": (_VALUE, "set the variables in the script"),
     "extra-node-info": (_VALUE, _NO_LAYOUT),
     "gid": (_VALUE, _ANOTHER_USER),

@@ -36,6 +36,7 @@ class Request:
     chdir: str | None = None
     export: str | None = None
     begin: str | None = None
+    deadline: str | None = None
     array: str | None = None
     dependency: Dependency = field(default_factory=Dependency)
     requeue: bool | None = None
@@ -87,6 +88,8 @@ def _said_of(values: dict[str, Any]) -> list[str]:
         notes.append(f"--error={error} is ignored: errors go where the output goes")
     if values.get("mem_bytes") == 0:
         notes.append("--mem=0 reserves no memory: say how much the job needs")
+    if values.get("deadline") is not None:
+        notes.append("--deadline removes no job: one that comes too late goes behind those that do not")
     checkpoint = values.get("checkpoint")
     if checkpoint is not None and not checkpoint.to_script:
         del values["checkpoint"]
@@ -138,6 +141,7 @@ _READERS: dict[str, Reader] = {
     "chdir": _as("chdir"),
     "cpus-per-gpu": _counted("cpus_per_gpu", "CPUs"),
     "cpus-per-task": _counted("cpus_per_task", "CPUs"),
+    "deadline": _as("deadline"),
     "dependency": _as("dependency", dependency_of),
     "error": _as("error"),
     "exclude": _as("exclude"),

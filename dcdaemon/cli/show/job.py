@@ -3,7 +3,7 @@
 import shlex
 
 from dcdaemon.cli.show import words
-from dcdaemon.cli.show.jobs import clock, ending, gpus, label
+from dcdaemon.cli.show.jobs import clock, deadline, ending, gpus, label
 from dcdaemon.cli.show.words import UNKNOWN, ago, count, duration, printable, spans, when
 from dcdaemon.client.answer import Document
 
@@ -82,6 +82,7 @@ def _conditions(job: Document) -> list[tuple[str, str]]:
         ("asked to save", _asked_to_save(job)),
         ("ends if hung", f"after {duration(job['hang_after_s'])}" if job.get("hang_after_s") else ""),
         ("begin", when(job["begin_at"]) if job.get("begin_at") else ""),
+        ("deadline", f"{when(job['deadline_at'])} ({deadline(job)})" if job.get("deadline_at") else ""),
         ("array", f"at most {limit} at a time" if limit else ""),
         ("queue", f"{job.get('queue') or ''}{', on GPUs that were lent: can be recalled' if job.get('lent') else ''}"),
         ("account", job.get("account") or ""),
@@ -106,7 +107,10 @@ def _asked_to_save(job: Document) -> str:
 
 def _asked(job: Document) -> str:
     share = job.get("gpu_mem_bytes")
-    parts = [f"{words.memory(share)} of a GPU" if share else count(job["gpus_asked"], "GPU"), count(job["cpus"], "CPU")]
+    runs = job.get("gpu_mem_runs")
+    learned = f" (learned from {count(runs, 'run')})" if runs else ""
+    asked = f"{words.memory(share)} of a GPU{learned}" if share else count(job["gpus_asked"], "GPU")
+    parts = [asked, count(job["cpus"], "CPU")]
     return ", ".join(parts + ([words.memory(job["mem_bytes"])] if job["mem_bytes"] else []))
 
 

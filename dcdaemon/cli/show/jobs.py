@@ -54,8 +54,17 @@ def note(job: Document) -> str:
         reason = job.get("reason")
         return "held" if job.get("held") else str(reason["short"]) if reason else ""
     words = _load(job) if job["state"] in _BUSY else ending(job)
+    missed = "deadline missed" if job.get("deadline_met") is False else ""
     loan = "lent" if job.get("lent") and job["state"] in _BUSY else ""
-    return ": ".join(part for part in (", ".join(filter(None, (words, loan))), _odd(job)) if part)
+    return ": ".join(part for part in (", ".join(filter(None, (words, loan, missed))), _odd(job)) if part)
+
+
+def deadline(job: Document) -> str:
+    """Return whether a job's deadline was met, or in how long it is; empty without one."""
+    if not job.get("deadline_at"):
+        return ""
+    met = job.get("deadline_met")
+    return ago(job["deadline_at"]) if met is None else "met" if met else "missed"
 
 
 def ending(job: Document) -> str:
@@ -143,6 +152,7 @@ QUEUE = (
     Column("ACCOUNT", lambda job: str(job.get("account") or UNKNOWN), wide=True),
     Column("NODE", lambda job: str(job["node"]), wide=True),
     Column("TRY", lambda job: str(job["attempt"]), right=True, wide=True),
+    Column("DEADLINE", lambda job: deadline(job) or UNKNOWN, wide=True),
     Column("SUBMITTED", lambda job: ago(job["submitted_at"]), wide=True),
     Column("NOTE", note),
     Column("LOG", lambda job: str(job["log_path"] or UNKNOWN), wide=True),
@@ -161,6 +171,7 @@ HISTORY = (
     Column("ENERGY", lambda job: energy(job["energy_j"]), right=True, whole=True),
     Column("PEAK", lambda job: memory(job["mem_peak_bytes"]), right=True, wide=True),
     Column("GPUS", gpus, wide=True),
+    Column("DEADLINE", lambda job: deadline(job) or UNKNOWN, wide=True),
     Column("NODE", lambda job: str(job["node"]), wide=True),
     Column("TRY", lambda job: str(job["attempt"]), right=True, wide=True),
     Column("NOTE", note),

@@ -44,6 +44,7 @@ def test_gpus_tell_their_values_their_job_and_their_strangers(door, scene):
             "job_id": None,
             "job_by": None,
             "stray": False,
+            "hidden": False,
             "container": None,
         },
     ]

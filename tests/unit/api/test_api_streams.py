@@ -7,10 +7,11 @@ import socket
 import threading
 
 import pytest
-from scene import ROOT
+from scene import ADA, ROOT
 
 from dcdaemon.api.changes import Changes
 from dcdaemon.control import change
+from dcdaemon.control.submit import submit
 from dcdaemon.core.errors import NotFound
 from dcdaemon.fakes.engine import Play
 
@@ -32,6 +33,20 @@ def test_waiting_for_jobs_that_have_ended_is_no_waiting(door, scene):
     answer = wait(door.ada, "1")
     assert answer.keys() == {"schema", "done", "jobs"}
     assert outcome(answer) == (True, [(1, "succeeded")])
+
+
+@pytest.mark.parametrize(
+    "fields", [{"array": "1-201"}, {"argv": ("train.py", "x" * 100_000), "array": "0-10"}], ids=["many", "long"]
+)
+def test_of_many_jobs_only_their_ends_are_told(door, scene, raw, fields):
+    jobs = submit(scene.desk, ADA, [scene.wish(**fields)], {})
+    wanted = f"/v1/wait?sel=1-{len(jobs)}&timeout_s=0"
+    _, _, answer = raw(door.ada, "GET", wanted)
+    _, _, foreign = raw(door.bob, "GET", wanted)
+    assert (answer["brief"], foreign["brief"]) == (True, True)
+    ends = {"started_at": None, "ended_at": None, "exit_code": None, "signal": None}
+    assert answer["jobs"] == [{"id": job.id, "state": "waiting", **ends, "private": False} for job in jobs]
+    assert foreign["jobs"][0]["private"]
 
 
 def test_waiting_for_all_ends_with_the_last(door, scene, aside, until):

@@ -3,6 +3,7 @@
 import pytest
 
 from dcdaemon.core.errors import BadInput, NotFound
+from dcdaemon.core.ports import JobQuery
 from dcdaemon.fakes.engine import Play
 
 JOB = {"argv": ["train.py"], "cwd": "/work", "gpus": 1}
@@ -21,6 +22,12 @@ def test_an_array_is_answered_job_by_job(door, scene):
     assert told == [(1, 1, 0, 1, "/work/1_0.log"), (2, 1, 2, 1, "/work/1_2.log")]
     assert answer["starts"][0] == "now"
     assert [job["id"] for job in door.ada.get("/v1/jobs", {"sel": "1_2"})["jobs"]] == [2]
+
+
+def test_the_answer_has_an_arrays_command_line_once(door, scene):
+    answer = post(door, {"array": "0-2", "argv": ["train.py", "a"]}, {"argv": ["other.py"]})
+    assert [job["argv"] for job in answer["jobs"]] == [["train.py", "a"], [], [], ["other.py"]]
+    assert [job.spec.argv for job in scene.store.jobs(JobQuery(oldest_first=True))][1] == ("train.py", "a")
 
 
 def test_a_dry_run_counts_the_jobs_of_an_array(door, scene):
@@ -67,12 +74,22 @@ def test_a_begin_time_is_epoch_seconds_or_iso_with_an_offset(door, scene, begin)
     assert why["unblock"]["begin_at"] == job["begin_at"]
 
 
+def test_a_deadline_is_stored_and_told_with_whether_it_was_met(door, scene):
+    [job] = post(door, {"deadline_at": "2023-11-15T00:13:20+01:00"})["jobs"]
+    assert (job["deadline_at"], job["deadline_met"]) == ("2023-11-14T23:13:20.000+00:00", None)
+    scene.clock.advance(7200.0)
+    assert door.ada.get("/v1/jobs/1")["deadline_met"] is False
+
+
 @pytest.mark.parametrize(
     ("job", "said"),
     [
         ({"begin_at": "2023-11-14T23:13:20"}, "no offset"),
         ({"begin_at": "tomorrow"}, "not an ISO-8601 time"),
         ({"begin_at": True}, "begin_at"),
+        ({"deadline_at": "2023-11-14T23:13:20"}, "no offset"),
+        ({"deadline_at": 1.0}, "the deadline is past by"),
+        ({"gpu_mem_auto": "yes"}, "gpu_mem_auto"),
         ({"begin_at": 1e300}, "the begin time is no time"),
         ({"array": "0-999999"}, "an array of 1000000 jobs: at most 10000"),
         ({"array": 7}, "array"),

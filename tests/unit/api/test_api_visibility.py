@@ -8,6 +8,7 @@ from scene import BOB
 
 from dcdaemon.api.metrics.pages import make_pages
 from dcdaemon.api.visible import PRIVATE
+from dcdaemon.cli.show.gpus import is_foreign, used_by
 from dcdaemon.core.access import Visibility
 from dcdaemon.core.anomaly import Finding, Severity
 from dcdaemon.core.errors import Forbidden, NotFound
@@ -97,6 +98,19 @@ def test_own_hides_that_there_are_others_at_all(door, scene):
     assert (gpu["job"], gpu["jobs"]) == (None, [])
     assert door.bob.get("/v1/jobs")["jobs"][0]["argv"] == list(ARGV)
     assert door.root.get("/v1/jobs")["jobs"][0]["argv"] == list(ARGV)
+
+
+def test_a_process_of_a_hidden_job_is_marked_and_not_taken_for_a_foreign_one(door, scene):
+    job = bobs_job(scene)
+    see(scene, Visibility.OWN)
+    scene.sample({job.gpus[0]: [GpuProcess(77, 1 << 30, "bob", "private-program", 60.0, job_id=job.id)]})
+    gpu = door.ada.get("/v1/gpus")["gpus"][job.gpus[0]]
+    [process] = gpu["processes"]
+    assert (process["hidden"], process["job_id"], process["user"], process["command"]) == (True, None, None, None)
+    assert not is_foreign(process)
+    assert used_by(gpu) == "a job"
+    [whole] = door.bob.get("/v1/gpus")["gpus"][job.gpus[0]]["processes"]
+    assert (whole["hidden"], whole["job_id"]) == (False, job.id)
 
 
 @pytest.mark.parametrize(

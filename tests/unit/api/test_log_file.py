@@ -7,6 +7,7 @@ import tempfile
 import pytest
 
 from dcdaemon.api.log_file import LogFile
+from dcdaemon.core.errors import Refused
 
 LINE = b"x" * 63 + b"\n"
 LINES = 16 * 1024  # a mebibyte
@@ -102,3 +103,14 @@ def test_a_log_that_ends_in_a_hole_ends():
         file.flush()
         file.truncate(2**40)
         assert everything(opened(file)).startswith(b"a\n")
+
+
+def test_a_file_that_cannot_be_read_ends_with_one_line_that_says_so():
+    log = LogFile(os.open("/proc/self/mem", os.O_RDONLY))
+    assert everything(log) == b"[... cannot read the log further: Input/output error ...]\n"
+
+
+def test_the_end_of_what_cannot_be_read_is_refused():
+    log = LogFile(os.open("/", os.O_RDONLY))
+    with pytest.raises(Refused, match="cannot read the log: Is a directory"):
+        log.go_back(3)

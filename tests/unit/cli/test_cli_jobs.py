@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import documents
@@ -14,6 +15,7 @@ import pytest
 from stub_daemon import Answer, accept, error
 
 from dcdaemon.cli.ends import exit_code_of
+from dcdaemon.cli.show.jobs import deadline, note
 
 
 @pytest.mark.parametrize(
@@ -226,19 +228,32 @@ def test_show_tells_what_a_job_waits_for_and_what_was_foretold(daemon, dcd, monk
         "predicted_s": 7200.0, "predicted_by": "history", "forecast_at": "2026-12-01T09:00:00.000+00:00",
         "forecast_low_at": "2026-12-01T08:30:00.000+00:00", "forecast_high_at": "2026-12-01T10:00:00.000+00:00",
         "preempted": 2, "lost_s": 90.0, "launcher": "torchrun", "ranks": 4, "checkpoint_signal": "USR1",
-        "checkpoint_s": 90.0, "hang_after_s": 1800.0,
+        "checkpoint_s": 90.0, "hang_after_s": 1800.0, "deadline_at": "2026-12-02T08:00:00.000+00:00",
+        "deadline_met": True, "gpu_mem_runs": 4,
     }  # fmt: skip
     out = dcd("show", "42").out
     assert out.startswith("Job 123 (sweep, 120_3 of array 120): waiting")
     for line in (
         "after        7", "after end of 8-9", "after fail of 10", "begin        2026-12-01 08:00:00",
         "array        at most 5 at a time", "queue        urgent", "account      vision",
-        "asked        10 GiB of a GPU, 1 CPU", "predicted    2h (by history)",
+        "asked        10 GiB of a GPU (learned from 4 runs), 1 CPU",
+        "deadline     2026-12-02 08:00:00 (met)", "predicted    2h (by history)",
         "foretold     start 2026-12-01 09:00:00 (between 2026-12-01 08:30:00 and 2026-12-01 10:00:00)",
         "preempted    2 times, 1m30s of work lost", "launcher     torchrun, 4 ranks", "ends if hung after 30m",
         "asked to save by SIGUSR1, 1m30s before the limit",
     ):  # fmt: skip
         assert f"  {line}\n" in out
+
+
+@pytest.mark.parametrize(
+    ("met", "listed", "noted"), [(True, "met", False), (False, "missed", True), (None, "in 3h", False)]
+)
+def test_a_deadline_is_told_as_met_or_missed(met, listed, noted):
+    in_time = (datetime.now(UTC) + timedelta(hours=3, seconds=30)).isoformat()
+    job = {**documents.ended(42, "x", "succeeded"), "deadline_at": in_time, "deadline_met": met}
+    assert deadline(job) == listed
+    assert ("deadline missed" in note(job)) is noted
+    assert deadline(documents.ended(42, "x", "succeeded")) == ""
 
 
 def test_show_leaves_out_what_a_job_does_without(daemon, dcd):
@@ -247,6 +262,8 @@ def test_show_leaves_out_what_a_job_does_without(daemon, dcd):
     for word in (
         "after end of",
         "begin",
+        "deadline",
+        "learned",
         "array",
         "queue",
         "account",

@@ -3,6 +3,7 @@
 import os
 import pwd
 import stat
+from datetime import datetime
 from pathlib import Path
 
 import documents
@@ -304,3 +305,10 @@ def test_what_is_no_script_is_refused(place, dcd, words, message):
 
 def test_a_singleton_of_an_array_is_refused(submit):
     assert "exclude each other" in submit("-d singleton -a 0-3")[0].err
+
+
+def test_a_deadline_is_read_as_sbatch_reads_it_and_told_to_remove_nothing(submit):
+    said, job, *_ = submit("--deadline=2026-12-01T08:00", "--begin=now+1hour")
+    assert job["deadline_at"] == datetime(2026, 12, 1, 8).timestamp()  # noqa: DTZ001  by the wall clock
+    assert "--deadline removes no job" in said.err
+    assert "--deadline=someday is no time" in submit("--deadline=someday")[0].err

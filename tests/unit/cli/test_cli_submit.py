@@ -127,6 +127,30 @@ def test_an_empty_array_is_for_the_daemon_to_refuse(submits, dcd):
     assert submits.asked[0].body["jobs"][0]["array"] == ""
 
 
+def test_submit_sends_by_when_a_job_is_wanted_and_that_its_share_is_to_be_learned(submits, dcd):
+    assert dcd("submit", "--deadline", "2026-12-01T08:00Z", "--gpu-mem", "auto", "--", "true").code == 0
+    [job] = submits.asked[0].body["jobs"]
+    assert (job["deadline_at"], job["gpu_mem_auto"]) == (1_796_112_000.0, True)
+    assert "gpu_mem_bytes" not in job
+    assert dcd("submit", "--gpu-mem", "10G", "--", "true").code == 0
+    [plain] = submits.asked[-1].body["jobs"]
+    assert not {"deadline_at", "gpu_mem_auto"} & plain.keys(), "a daemon of before does not know these"
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--deadline", "soon", "error: --deadline 'soon' is no time\nhint: write it like +2h"),
+        ("--gpu-mem", "automatic", "error: 'automatic' is not an amount of memory"),
+    ],
+)
+def test_a_deadline_or_a_share_that_is_none_is_wrong_usage(submits, dcd, option, value, said):
+    told = dcd("submit", option, value, "--", "true")
+    assert told.code == 2
+    assert told.err.startswith(said)
+    assert submits.asked == []
+
+
 def test_a_begin_that_is_no_time_is_wrong_usage(submits, dcd):
     said = dcd("submit", "--begin", "tomorrow-ish", "--", "true")
     assert (said.code, said.out) == (2, "")

@@ -126,3 +126,32 @@ def test_what_is_refused_is_not_stored(scene):
     with pytest.raises(NotFound):
         scene.submit(queue="mian")
     assert scene.jobs() == []
+
+
+def test_a_grace_does_not_get_around_the_longest_limit_of_a_queue(scene):
+    quick = Sharing({"quick": Queue("quick", max_limit_s=2.0), "day": Queue("day", max_limit_s=86400.0)}, "quick")
+    desk = shared(scene, quick).desk
+
+    def admit_with(grace_s: float | None, queue: str = "quick", actor=ADA) -> None:
+        admit(desk, actor, scene.wish(queue=queue, grace_s=grace_s))
+
+    with pytest.raises(Refused, match="queue quick gives a job 30s to end after its time limit, this one asks for 1h"):
+        admit_with(3600.0)
+    for grace_s in (None, 0.0, desk.rules.grace_s):
+        admit_with(grace_s)
+    admit_with(8640.0, "day")
+    with pytest.raises(Refused, match="queue day gives"):
+        admit_with(8641.0, "day")
+    admit_with(86400.0, actor=ROOT)
+
+
+def test_without_a_longest_limit_any_grace_may_be_asked_for(scene):
+    assert admitted(scene, grace_s=86400.0).queue == "main"
+
+
+def test_a_job_without_a_cpu_is_refused_where_none_may_ever_run(scene):
+    site = Sharing(no_cpu_per_user=0)
+    with pytest.raises(Refused, match=r"ada \(jobs without a CPU\) may have 0 jobs at a time"):
+        admit(shared(scene, site).desk, ADA, scene.wish(cpus=0, gpus=0))
+    assert admit(shared(scene, site).desk, ADA, scene.wish(cpus=0, gpus=1)).queue == "main"
+    assert admit(shared(scene, site).desk, ADA, scene.wish(cpus=1, gpus=0)).queue == "main"

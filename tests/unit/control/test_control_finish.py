@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from scene import ADA, GIB, broken_promises
 
-from dcdaemon.control import change
+from dcdaemon.control import change, reports
 from dcdaemon.core.job import JobState
 from dcdaemon.fakes.engine import Play
 
@@ -224,6 +224,16 @@ def test_a_restart_stores_no_report_twice_and_misses_none(scene):
     scene.desk.refresh_reports()
     assert [report.step for report in scene.store.reports(job.id)] == list(range(7))
     assert scene.job(job).reported == {"loss": 6.0}
+
+
+def test_reports_beyond_their_bytes_are_not_stored_and_their_last_values_are_shown(scene, monkeypatch):
+    monkeypatch.setattr(reports, "MAX_BYTES", 3)  # of this engine, lines
+    job = scene.run()
+    for step in range(6):
+        scene.engine.report(job, step, {"loss": float(step)})
+        scene.desk.refresh_reports()
+    assert [report.step for report in scene.store.reports(job.id)] == [0, 1, 2]
+    assert scene.job(job).reported == {"loss": 5.0}
 
 
 def test_a_long_report_file_is_stepped_over_in_as_many_reads_as_it_takes(scene, monkeypatch):

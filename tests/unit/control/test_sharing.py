@@ -6,6 +6,7 @@ from scene import ADA, BOB, NODE, Scene
 from dcdaemon.control import remember
 from dcdaemon.control.book import Book
 from dcdaemon.control.start import run_cycle
+from dcdaemon.control.why import why
 from dcdaemon.core.job import JobState
 from dcdaemon.core.view import NodeView
 from dcdaemon.fakes.engine import Play
@@ -54,6 +55,19 @@ def test_a_cap_holds_back_and_lets_go():
     assert node.running() == [jobs[0].id, jobs[1].id, other.id]
     node.advance(101)
     assert node.running() == [jobs[2].id, other.id]
+
+
+def test_jobs_that_take_nothing_of_the_node_do_not_run_all_at_once():
+    node = SharedNode(site(no_cpu_per_user=2))
+    idle = [node.submit(Play(run_s=100.0), cpus=0, gpus=0) for _ in range(4)]
+    other = node.submit(Play(run_s=None), BOB, cpus=0, gpus=0)
+    busy = [node.submit(Play(run_s=None), cpus=1, gpus=0), node.submit(Play(run_s=None), cpus=0, gpus=1)]
+    node.cycle()
+    assert node.running() == [idle[0].id, idle[1].id, other.id, *(job.id for job in busy)]
+    reason = why(node.desk, node.job(idle[2]))
+    assert "ada may run 2 jobs at a time without a CPU, 2 run" in reason.sentence
+    node.advance(101)
+    assert [job.id in node.running() for job in idle] == [False, False, True, True]
 
 
 def test_jobs_in_their_queue_get_its_gpus():

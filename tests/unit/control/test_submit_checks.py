@@ -203,6 +203,27 @@ def test_an_accepted_job_waits_in_store_and_book_and_wakes_the_scheduler(scene):
         (("bash", "run.sh"), "run.sh"),
         (("python", "-c", "import this"), "python"),
         (("sh", "-c", "exit 3"), "sh"),
+        (("bash", "-lc", "export KEY=hush; ./run"), "bash"),
+        (("sh", "-ec", "curl -H KEY:hush"), "sh"),
+        (("sh", "-c", "$1", "hush"), "sh"),
+        (("bash", "-s", "hush"), "bash"),
+        (("bash", "-eo", "pipefail", "run.sh"), "run.sh"),
+        (("bash", "+o", "history", "--", "jobs/run.sh", "KEY=hush"), "run.sh"),
+        (("bash", "KEY=hush"), "bash"),
+        (("bash", "two words"), "bash"),
+        (("bash", "a\x1bb"), "bash"),
+        (("python", "-Ic", "KEY='hush'"), "python"),
+        (("python", "-cprint('hush')"), "python"),
+        (("python", "-", "hush"), "python"),
+        (("python3.11", "-W", "ignore", "-X", "dev", "x.py"), "x.py"),
+        (("python", "-Wignore", "-B", "x.py"), "x.py"),
+        (("python", "-IW", "ignore", "x.py"), "x.py"),
+        (("python", "-um", "pkg.train"), "train"),
+        (("python", "-mpkg.train"), "train"),
+        (("python", "-m"), "python"),
+        (("torchrun", "--nproc-per-node", "8", "--no-python", "ddp.sh"), "ddp.sh"),
+        (("torchrun", "--nproc_per_node=8", "-m", "pkg.ddp"), "ddp"),
+        (("shuf", "-n", "5", "words"), "shuf"),
         (("./train", "x.py"), "train"),
         (("/opt/bin/nvcc",), "nvcc"),
         (("python",), "python"),
@@ -226,3 +247,12 @@ def test_one_user_cannot_fill_the_queue_and_others_still_get_in():
     assert [scene.submit(actor=ROOT).spec.user for _ in range(3)] == ["root"] * 3
     scene.cancel(first)
     assert scene.submit().id > second.id, "an ended job makes room"
+
+
+def test_a_short_request_cannot_become_a_mountain_of_command_lines():
+    scene = Scene()
+    words = {"argv": ("train.py", "x" * 100_000), "array": "0-1499"}
+    with pytest.raises(BadInput, match="the command lines of these jobs have 150") as caught:
+        submit(scene.desk, ADA, [scene.wish(**words)], ENV)
+    assert "environment, which they share" in (caught.value.hint or "")
+    assert scene.store.jobs(JobQuery()) == []

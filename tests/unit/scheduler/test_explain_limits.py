@@ -37,6 +37,8 @@ def why(running_jobs, caps, *jobs) -> Reason:
          "ada runs 1 of 1 jobs in night"),
         (("array", "120"), 1, "array_limit", "array 120 may run 1 job at a time, 1 runs",
          "array 120 runs 1 of 1 jobs"),
+        (("no-cpu", "ada"), 1, "quota", "ada may run 1 job at a time without a CPU, 1 runs",
+         "ada runs 1 of 1 jobs without a CPU"),
     ],
 )  # fmt: skip
 def test_each_limit_has_its_words(key, most, code, said, note):

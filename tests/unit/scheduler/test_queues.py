@@ -59,6 +59,13 @@ def test_a_job_counts_against_every_limit_that_there_is_and_no_other():
     assert (Cap.ACCOUNT, "speech") not in site.caps_of("bob", "speech", "short")
 
 
+def test_jobs_without_a_cpu_count_against_a_limit_of_their_user():
+    site = sharing(no_cpu_per_user=3)
+    assert [(key, site.most(key)) for key in site.caps_of("ada", "", MAIN, no_cpu=True)] == [((Cap.NO_CPU, "ada"), 3)]
+    assert site.caps_of("ada", "", MAIN) == ()
+    assert sharing().caps_of("ada", "", MAIN, no_cpu=True) == ()
+
+
 def test_a_hard_quota_is_a_cap_and_the_lower_of_two_caps_holds():
     site = sharing(accounts={"vision": VISION}, quotas=Quotas(per_user=3, hard=True))
     caps = {key: site.most(key) for key in site.caps_of("ada", "vision", MAIN)}

@@ -20,13 +20,16 @@ AUDIT: tuple[Column[object], ...] = (
     Column("after", Text),
 )
 
-#: How a job is asked to save its work, and how its ranks are started: of a job of before nothing is known.
+#: How a job is asked to save its work, how its ranks are started, by when it is to be done, of how many runs its share
+#: was learned: of a job of before nothing is known.
 JOB: tuple[Column[object], ...] = (
     Column("checkpoint_signal", Text),
     Column("checkpoint_s", Double),
     Column("launcher", Text),
     Column("ranks", Integer),
     Column("hang_after_s", Double),
+    Column("deadline_at", Double),
+    Column("gpu_mem_runs", Integer),
 )
 
 SQLITE = (

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dcdaemon.admin.db_place import Place, refuse_unreachable, refuse_unreadable, sqlite_place
+from dcdaemon.admin.owner import acting_as
 from dcdaemon.config.model import Config
 from dcdaemon.core.backup import Progress
 from dcdaemon.runner.on_disk import job_ids
@@ -26,10 +27,11 @@ def check_present(config: Config) -> tuple[str, Verdict]:
     if not config.storage.url.startswith("sqlite:"):
         return check_server(config.storage.url)
     place = sqlite_place(config, "")
-    refuse_unreachable(place)
-    verdict = check_file(place.path)
-    if verdict.complete:
-        verdict = replace(verdict, violations=(*verdict.violations, *_beside(place)))
+    with acting_as(place.owner):
+        refuse_unreachable(place)
+        verdict = check_file(place.path)
+        if verdict.complete:
+            verdict = replace(verdict, violations=(*verdict.violations, *_beside(place)))
     return str(place.path), verdict
 
 
@@ -49,7 +51,7 @@ def _beside(place: Place) -> Iterator[Violation]:
     """Yield what the database expects to find in the state directory and does not, and the other way round."""
     with closing(open_to_read(place.path)) as raw:
         needed, given = _facts(raw)
-    if os.access(place.envs, os.R_OK | os.X_OK):
+    if os.access(place.envs, os.R_OK | os.X_OK, effective_ids=True):
         for ref in needed:
             if not (place.envs / ref).is_file():
                 yield Violation("environments", f"the environment {ref} of an unfinished job is not in {place.envs}")

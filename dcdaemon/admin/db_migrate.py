@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dcdaemon.admin.db_place import refuse_unreachable, sqlite_place
+from dcdaemon.admin.owner import Owner, acting_as
 from dcdaemon.config.model import Config
 from dcdaemon.core.backup import BackupWish, Progress
 from dcdaemon.store.sql_store import open_store, pending_schemas
@@ -27,14 +28,29 @@ class Migration:
 
 def look(config: Config) -> Migration:
     """Return what a migration would do; raise NotFound, Forbidden, StoreUnavailable."""
+    with acting_as(_owner(config)):
+        return _look(config)
+
+
+def migrate(config: Config, progress: Progress) -> Migration:
+    """Copy the database, then migrate it in one transaction; raise StoreUnavailable, which leaves it as it was."""
+    with acting_as(_owner(config)):
+        return _migrate(config, progress)
+
+
+def _owner(config: Config) -> Owner | None:
+    """Return the user, other than root, whose place a database in a file is in."""
+    return sqlite_place(config, "").owner if config.storage.url.startswith("sqlite:") else None
+
+
+def _look(config: Config) -> Migration:
     if config.storage.url.startswith("sqlite:"):
         refuse_unreachable(sqlite_place(config, ""))
     return Migration(*pending_schemas(config.storage.url))
 
 
-def migrate(config: Config, progress: Progress) -> Migration:
-    """Copy the database, then migrate it in one transaction; raise StoreUnavailable, which leaves it as it was."""
-    planned = look(config)
+def _migrate(config: Config, progress: Progress) -> Migration:
+    planned = _look(config)
     if not planned.steps:
         return planned
     copy = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from dcdaemon.admin.owner import Owner, owner_of
 from dcdaemon.config.model import Config
 from dcdaemon.core.errors import Forbidden, NotFound, Refused
 
@@ -17,6 +18,8 @@ class Place:
     path: Path
     state_dir: Path
     node: str
+    #: Who can change what lies there, when that is not root, who asks; all that is done there is done as he.
+    owner: Owner | None = None
 
     @property
     def envs(self) -> Path:
@@ -34,7 +37,19 @@ def sqlite_place(config: Config, instead: str) -> Place:
     if not config.storage.url.startswith("sqlite:"):
         raise Refused("the database is on a PostgreSQL server, which has tools of its own for this", instead)
     path = Path(config.storage.url.removeprefix("sqlite:///"))
-    return Place(path, Path(config.daemon.state_dir), config.node.name)
+    state_dir = Path(config.daemon.state_dir)
+    return Place(path, state_dir, config.node.name, _owner(path, state_dir))
+
+
+def _owner(path: Path, state_dir: Path) -> Owner | None:
+    """Return the user, other than root, to whom both belong, or the one that is not root's; raise Refused for two."""
+    of_database, of_state = owner_of(path), owner_of(state_dir)
+    if None not in (of_database, of_state) and of_database != of_state:
+        raise Refused(
+            f"the database {path} and the state directory {state_dir} belong to different users",
+            "run it as the user of the daemon",
+        )
+    return of_state or of_database
 
 
 def refuse_unreachable(place: Place) -> None:
@@ -44,7 +59,7 @@ def refuse_unreachable(place: Place) -> None:
             f"there is no database {place.path}",
             "it is where [storage] url says: dcd config show; --config FILE names the daemon's configuration",
         )
-    if not os.access(place.path, os.R_OK | os.W_OK):
+    if not os.access(place.path, os.R_OK | os.W_OK, effective_ids=True):
         raise Forbidden(
             f"the database {place.path} is not yours to read",
             "its owner, mostly root, makes backups; [storage] backup_dir has the daemon make one each day",

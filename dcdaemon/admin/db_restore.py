@@ -2,15 +2,19 @@
 
 import contextlib
 import os
+import shutil
 import sqlite3
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from dcdaemon.admin.db_on_disk import behind
 from dcdaemon.admin.db_place import Place, open_to_write, refuse_unreadable, sqlite_place
+from dcdaemon.admin.owner import acting_as
 from dcdaemon.config.model import Config
 from dcdaemon.core.audit import Change
 from dcdaemon.core.backup import Progress
@@ -72,25 +76,54 @@ def restore(place: Place, backup: Path, key_file: Path | None, actor: Actor, pro
     Raise NotFound, Refused for what is no sound backup, StoreUnavailable; the present database is untouched then.
     """
     refuse_unreadable(backup)
-    place.path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
-    with _told(backup), scratch(place.path.with_name(f"{place.path.name}.restoring")) as fresh:
-        _fetch(backup, fresh, key_file, progress)
-        verdict = _judged(backup, fresh)
-        put_back = _opened(place, fresh)
-        carried, on_disk = _caught_up(place, fresh)
-        jobs = _noted(place, fresh, actor, {"backup": str(backup), "newer_jobs": len(carried.newer)}, on_disk)
-        warnings = tuple(violation.message for violation in check_file(fresh).violations)
-        kept = _swap(place, fresh)
+    # The backup is the caller's to read; what it comes to may be the place of another user, and is his to write.
+    with _told(backup), _ready(place, backup, key_file, progress) as fetch, acting_as(place.owner):
+        place.path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+        with scratch(place.path.with_name(f"{place.path.name}.restoring")) as fresh:
+            verdict = fetch(fresh)
+            put_back = _opened(place, fresh)
+            carried, on_disk = _caught_up(place, fresh)
+            jobs = _noted(place, fresh, actor, {"backup": str(backup), "newer_jobs": len(carried.newer)}, on_disk)
+            warnings = tuple(violation.message for violation in check_file(fresh).violations)
+            kept = _swap(place, fresh)
     return Restored(place.path, backup, verdict.schema, jobs, put_back, kept, carried, on_disk, warnings)
 
 
-def _fetch(backup: Path, fresh: Path, key_file: Path | None, progress: Progress) -> None:
+@contextlib.contextmanager
+def _ready(
+    place: Place, backup: Path, key_file: Path | None, progress: Progress
+) -> Iterator[Callable[[Path], Verdict]]:
+    """Yield what fills a file with the backup and tells how sound that is.
+
+    For another user it comes from an open copy that he cannot get at, of this program's schema already: he may not be
+    able to run this program.
+    """
+    if place.owner is None:
+        yield lambda fresh: _fetch(backup, fresh, key_file, progress)
+        return
+    with tempfile.TemporaryDirectory(prefix="dcd-restore-") as private:
+        plain = Path(private) / "plain.db"
+        os.close(os.open(plain, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        verdict = _fetch(backup, plain, key_file, progress)
+        open_store(f"sqlite:///{plain}", place.node).close()
+        with plain.open("rb") as source:
+            yield lambda fresh: _copied(source, fresh, verdict)
+
+
+def _copied(source: BinaryIO, fresh: Path, verdict: Verdict) -> Verdict:
+    with fresh.open("wb") as target:
+        shutil.copyfileobj(source, target)
+    return verdict
+
+
+def _fetch(backup: Path, fresh: Path, key_file: Path | None, progress: Progress) -> Verdict:
     if is_sealed(backup):
         unseal(backup, fresh, key_file, progress)
-        return
-    # Page by page and not as bytes: what was copied by hand may have its log beside it.
-    with closing(open_to_read(backup)) as source:
-        copy_pages(source, fresh, progress)
+    else:
+        # Page by page and not as bytes: what was copied by hand may have its log beside it.
+        with closing(open_to_read(backup)) as source:
+            copy_pages(source, fresh, progress)
+    return _judged(backup, fresh)
 
 
 def _judged(backup: Path, fresh: Path) -> Verdict:
@@ -108,7 +141,6 @@ def _opened(place: Place, fresh: Path) -> int:
     with closing(open_to_write(fresh)) as database:
         put_back = kept_envs.take_out(database, place.envs)
         forget_backup(database)
-    _give_to_owner(place, place.envs)
     open_store(f"sqlite:///{fresh}", place.node).close()
     return put_back
 
@@ -158,11 +190,14 @@ def _noted(place: Place, fresh: Path, actor: Actor, detail: dict[str, object], o
 
 def _swap(place: Place, fresh: Path) -> Path | None:
     """Keep the present database aside under another name, and let the new one take its place in one step."""
-    fresh.chmod(_MODE)
-    _give_to_owner(place, fresh)
-    handle = os.open(fresh, os.O_RDONLY)
-    os.fsync(handle)
-    os.close(handle)
+    handle = os.open(fresh, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fchmod(handle, _MODE)
+        with contextlib.suppress(FileNotFoundError, PermissionError):  # a group that may read it goes on doing so
+            os.fchown(handle, -1, place.path.stat().st_gid)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
     kept = _kept_aside(place.path) if place.path.exists() else None
     fresh.rename(place.path)
     sync_directory(place.path.parent)
@@ -185,13 +220,6 @@ def _kept_aside(path: Path) -> Path:
     except OSError:
         path.rename(kept)
     return kept
-
-
-def _give_to_owner(place: Place, path: Path) -> None:
-    """Let it belong to whoever the state belongs to, when root works for a daemon of another user."""
-    if os.geteuid() == 0 and path.exists():
-        owner = (place.path if place.path.exists() else place.path.parent).stat()
-        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 @contextlib.contextmanager

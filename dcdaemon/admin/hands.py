@@ -112,10 +112,19 @@ class Hands:
         for one in reversed(missing):
             try:
                 one.mkdir(mode=0o755)
-                one.chmod(0o755)  # whatever the umask took away
+                _open_to_all(one)
             except OSError as error:
                 raise Refused(f"{one} cannot be made: {error.strerror}", "make room for it, then go on") from error
             manifest.folders.append("/" + str(one.relative_to(self._root)))
+
+
+def _open_to_all(folder: Path) -> None:
+    """Give it mode 0755, whatever the umask took away; not to what has been put in its place meanwhile."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fchmod(descriptor, 0o755)
+    finally:
+        os.close(descriptor)
 
 
 def _write(place: Path, piece: Piece) -> None:

@@ -65,7 +65,7 @@ def _seen_process(desk: Desk, actor: Actor, process: Document, job: Job | None) 
     hidden: Document = (
         {"command": None, "container": None}
         if desk.may_see(actor, job)
-        else {"command": None, "container": None, "user": None, "job_id": None}
+        else {"command": None, "container": None, "user": None, "job_id": None, "stray": False, "hidden": True}
     )
     return {**process, **hidden}
 
@@ -130,7 +130,7 @@ def _process(process: GpuProcess) -> Document:
         "age_s": None if process.age_s is None else round(process.age_s, 1),
         "mem_used_bytes": process.mem_used_bytes, "sm_util_ratio": process.sm_util_ratio,
         "instance": process.instance, "job_id": process.job_id, "job_by": process.job_by,
-        "stray": process.stray,
+        "stray": process.stray, "hidden": False,
         "container": None if process.container is None else _container(process.container),
     }  # fmt: skip
 

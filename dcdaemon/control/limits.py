@@ -13,7 +13,7 @@ class Limits:
 
     def __init__(self, sharing: Sharing) -> None:
         self._sharing = sharing
-        self._of: dict[tuple[str, str, str], tuple[CapKey, ...]] = {}
+        self._of: dict[tuple[str, str, str, bool], tuple[CapKey, ...]] = {}
         self._jobs: Counter[CapKey] = Counter()
         self._most: dict[CapKey, int] = {}
 
@@ -24,9 +24,9 @@ class Limits:
 
     def of(self, spec: JobSpec) -> tuple[CapKey, ...]:
         """Return the limits that a job counts against while it runs."""
-        whose = (spec.user, spec.account, spec.queue)
+        whose = (spec.user, spec.account, spec.queue, not spec.cpus and not spec.gpus)
         if whose not in self._of:
-            self._of[whose] = self._sharing.caps_of(*whose)
+            self._of[whose] = self._sharing.caps_of(*whose[:3], no_cpu=whose[3])
         shared = self._of[whose]
         return shared if spec.array_limit is None else (*shared, (Cap.ARRAY, str(spec.array_id)))
 

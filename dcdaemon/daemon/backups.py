@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 from dcdaemon.config.model import Storage
 from dcdaemon.core.backup import BackupWish
-from dcdaemon.core.errors import StoreUnavailable
+from dcdaemon.core.errors import DcdError, StoreUnavailable
+from dcdaemon.core.event import Event, EventKind, Tell
 from dcdaemon.core.ports import Store
 
 log = logging.getLogger(__name__)
@@ -17,8 +18,9 @@ log = logging.getLogger(__name__)
 class DailyBackup:
     """Writes `dcdaemon-NODE-DAY.db`, `.age` behind it where it is encrypted, and keeps so many of them."""
 
-    def __init__(self, store: Store, storage: Storage, node: str, envs: Path) -> None:
+    def __init__(self, store: Store, storage: Storage, node: str, envs: Path, tell: Tell) -> None:
         self._store = store
+        self._tell = tell
         self._place = Path(storage.backup_dir)
         self._keep = storage.backup_keep
         self._stem = f"dcdaemon-{quote(node, safe='')}-"
@@ -27,7 +29,18 @@ class DailyBackup:
         self._suffix = ".db" if key_file is None else ".db.age"
 
     def make(self, now: float) -> Path:
-        """Write today's backup, over one of the same day; raise StoreUnavailable, BadInput for a wrong key."""
+        """Write today's backup, over one of the same day; what goes wrong is an event and is raised.
+
+        Raise StoreUnavailable, BadInput for a wrong key.
+        """
+        try:
+            return self._make(now)
+        except Exception as error:
+            reason = error.message if isinstance(error, DcdError) else str(error)
+            self._tell(Event(now, EventKind.BACKUP_FAILED, "daily backup", f"the daily backup failed: {reason}"))
+            raise
+
+    def _make(self, now: float) -> Path:
         day = time.strftime("%Y-%m-%d", time.localtime(now))
         target = self._place / f"{self._stem}{day}{self._suffix}"
         made = self._store.backup(target, self._wish)

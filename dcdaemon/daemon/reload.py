@@ -68,6 +68,7 @@ LIVE: dict[str, Apply] = {
     "scheduler.default_limit": _rules,
     "jobs.grace": _rules,
     "jobs.per_user": _rules,
+    "jobs.no_cpu_per_user": _policy,
     "scheduler.order": _policy,
     "scheduler.patience": _policy,
     "scheduler.backfill": _policy,

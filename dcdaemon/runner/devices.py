@@ -13,9 +13,7 @@ ALL_GPUS = "char-nvidia*"
 UVM = Path("dev/nvidia-uvm")
 
 
-def job_devices(
-    minors: Sequence[int | None], *, gang: bool = False, more: Iterable[str] = (), root: Path = Path("/")
-) -> tuple[str, ...]:
+def job_devices(minors: Sequence[int | None], *, more: Iterable[str] = (), root: Path = Path("/")) -> tuple[str, ...]:
     """Return the devices of a job by its GPUs' minor numbers (not their indices), as DeviceAllow= names them.
 
     A GPU whose minor number the driver does not tell makes it all GPUs: a fence that forbids CUDA is none.
@@ -28,7 +26,7 @@ def job_devices(
     devices += [f"/dev/nvidia{minor}" for minor in known] if len(known) == len(minors) else [ALL_GPUS]
     for minor in known:
         devices += _mig_devices(root, minor)
-    if gang or len(minors) > 1:
+    if len(minors) > 1:
         devices += _fabric(root)
     return tuple(dict.fromkeys(devices))
 

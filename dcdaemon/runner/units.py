@@ -1,5 +1,6 @@
 """A job's transient unit as systemd-run is asked for it: its name, its properties and the reason for each."""
 
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,7 +47,7 @@ def properties(spec: LaunchSpec, launch: int) -> list[str]:
         f"Description=dcdaemon job {spec.job_id}, attempt {spec.attempt}, launch {launch}",
         # The shim alone is told to end, and ends its job as the job wished; what is left of it then is killed.
         "KillMode=mixed",
-        f"TimeoutStopSec={spec.grace_s + STOP_MARGIN_S:g}",
+        f"TimeoutStopSec={math.ceil(spec.grace_s + STOP_MARGIN_S)}",
         *_time(spec),
         # One process of a job killed for its memory is the job's to notice; the shim sees it, and must live on.
         "OOMPolicy=continue",
@@ -69,7 +70,8 @@ def device_fence(devices: Sequence[str]) -> list[str]:
 
 
 def _time(spec: LaunchSpec) -> list[str]:
-    return [] if spec.limit_s is None else [f"RuntimeMaxSec={spec.limit_s + spec.grace_s + BACKSTOP_S:g}"]
+    # Whole seconds: systemd refuses 1.2e+06, and nothing is lost by a backstop that comes a moment later.
+    return [] if spec.limit_s is None else [f"RuntimeMaxSec={math.ceil(spec.limit_s + spec.grace_s + BACKSTOP_S)}"]
 
 
 def _memory(spec: LaunchSpec) -> list[str]:

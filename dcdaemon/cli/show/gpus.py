@@ -24,6 +24,8 @@ def used_by(gpu: Document) -> str:
     parts = [_job(job) for job in gpu.get("jobs") or filter(None, [gpu["job"]])]
     if gpu.get("drained_reason"):
         parts.append(f"drained: {gpu['drained_reason']}")
+    if any(process.get("hidden") for process in gpu["processes"]) or (gpu["state"] == "busy" and not parts):
+        parts.append("a job")  # of somebody else, who is not to be named here
     parts += [process_words(process) for process in gpu["processes"] if is_foreign(process)]
     parts += [window(booking) for booking in gpu.get("bookings") or ()]
     return ", ".join(parts)
@@ -35,8 +37,8 @@ def _job(job: Document) -> str:
 
 
 def is_foreign(process: Document) -> bool:
-    """Tell whether a process belongs to no job that its GPU was given to."""
-    return process["job_id"] is None or bool(process.get("stray"))
+    """Tell whether a process belongs to no job that its GPU was given to; one of a job that is hidden does."""
+    return not process.get("hidden") and (process["job_id"] is None or bool(process.get("stray")))
 
 
 def process_words(process: Document) -> str:

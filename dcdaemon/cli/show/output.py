@@ -2,17 +2,24 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from dcdaemon.cli.show.words import printable
 from dcdaemon.client.answer import Document
 from dcdaemon.core.errors import BadInput
 
 FORMATS = ("table", "wide", "json", "jsonl", "csv", "id")
 #: Of the listings that Slurm has, too; its columns are fixed.
 SLURM = "slurm"
+#: What spreadsheets take for the beginning of a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+#: JSON itself escapes those below the blank.
+_CONTROL_IN_JSON = re.compile(r"[\x7f-\x9f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +101,10 @@ def emit(page: Page, out: Output) -> None:
 
 
 def dump(document: object, *, readable: bool = False) -> str:
-    """Return JSON: compact as the API sends it, indented for a person."""
-    if readable:
-        return json.dumps(document, ensure_ascii=False, indent=2)
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+    """Return JSON: compact as the API sends it, indented for a person; it moves no cursor and colours nothing."""
+    form = {"indent": 2} if readable else {"separators": (",", ":")}
+    text = json.dumps(document, ensure_ascii=False, **form)
+    return _CONTROL_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def say(text: str) -> None:
@@ -143,8 +150,20 @@ def _csv(page: Page, names: Sequence[str]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(keys)
-    writer.writerows([_plain(row.get(key)) for key in keys] for row in page.rows)
+    clean = printable if sys.stdout.isatty() else _without_control
+    writer.writerows([clean(_csv_cell(row.get(key))) for key in keys] for row in page.rows)
     return text.getvalue().rstrip("\n")
+
+
+def _csv_cell(value: object) -> str:
+    """Return a cell that no spreadsheet computes: text of people that begins like a formula comes after a quote."""
+    # Only text: a number is one, also below 0.
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else _plain(value)
+
+
+def _without_control(text: str) -> str:
+    """Return text that a terminal behind a pipe takes for text, too; lines and tabs stay, in quotes."""
+    return _CONTROL.sub("?", text)
 
 
 def _named(page: Page, name: str) -> Column:

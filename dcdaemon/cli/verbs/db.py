@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -18,6 +18,9 @@ from dcdaemon.config.model import Config
 from dcdaemon.core.backup import BackupWish, Progress, untold
 from dcdaemon.core.errors import Refused
 from dcdaemon.core.ports import Actor
+
+if TYPE_CHECKING:
+    from dcdaemon.admin.owner import Owner
 
 
 @click.group("db", context_settings={"help_option_names": ["-h", "--help"]})
@@ -66,7 +69,7 @@ def restore(out: Output, file: Path, key_file: Path | None, config_file: Path | 
     from dcdaemon.admin import db_restore
 
     place = db_restore.place_of(_config(config_file))
-    with _daemon_kept_out(place.state_dir):
+    with _daemon_kept_out(place.state_dir, place.owner):
         if not yes:
             confirm(f"Put {file} in the place of {place.path}?")
         with _progress() as progress:
@@ -142,12 +145,14 @@ def _me() -> Actor:
 
 
 @contextlib.contextmanager
-def _daemon_kept_out(state_dir: Path) -> Iterator[None]:
+def _daemon_kept_out(state_dir: Path, owner: "Owner | None") -> Iterator[None]:
     """Hold the daemon's own lock, so that none starts meanwhile; raise Refused while one runs."""
+    from dcdaemon.admin.owner import acting_as
     from dcdaemon.daemon.state_lock import lock_state_dir
 
     try:
-        lock = lock_state_dir(state_dir)
+        with acting_as(owner):
+            lock = lock_state_dir(state_dir)
     except Refused as error:
         hint = "stop it first: systemctl stop dcdaemon; its jobs go on"
         raise Refused(f"the daemon runs, and would go on with the old database in {state_dir}", hint) from error

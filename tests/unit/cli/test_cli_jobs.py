@@ -143,6 +143,20 @@ def test_wait_tells_how_it_went_by_its_exit_code(daemon, dcd, states, done, opti
     assert daemon.asked[0].query["sel"] == ["1", "2"]
 
 
+def test_wait_for_many_jobs_needs_no_more_than_their_ends(daemon, dcd):
+    end = {"started_at": "2026-10-01T10:00:00+00:00", "ended_at": "2026-10-01T11:00:00+00:00", "signal": None}
+    jobs = [
+        {"id": 1, "state": "succeeded", "exit_code": 0, **end, "private": False},
+        {"id": 2, "state": "failed", "exit_code": 7, **end, "private": False},
+    ]
+    daemon.routes["GET /v1/wait"] = {"schema": 1, "done": True, "brief": True, "jobs": jobs}
+    said = dcd("wait", "1", "2", "--pass")
+    assert said.code == 7
+    assert [line.split()[:2] for line in said.out.splitlines()[:3]] == [
+        ["ID", "STATE"], ["1", "succeeded"], ["2", "failed"],
+    ]  # fmt: skip
+
+
 def test_wait_settles_last_before_it_waits(daemon, dcd):
     daemon.routes["GET /v1/jobs"] = {**documents.queue(), "jobs": documents.queue()["jobs"][:1]}
     daemon.routes["GET /v1/wait"] = {"schema": 1, "done": True, "jobs": [documents.ended(41, "x", "succeeded")]}

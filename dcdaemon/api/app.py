@@ -10,8 +10,8 @@ from starlette.exceptions import HTTPException
 from dcdaemon.api import audit, bookings, events, gpus, jobs, ledger, logs, queues, status, tokens, wait
 from dcdaemon.api.changes import Changes
 from dcdaemon.api.door import Doorkeeper
-from dcdaemon.api.limits import FairTurns
 from dcdaemon.api.needs import meet_need, undeclared
+from dcdaemon.api.turns import FairTurns
 from dcdaemon.control.desk import Desk
 from dcdaemon.core.errors import BadInput, DcdError, NotFound
 

@@ -21,12 +21,15 @@ from dcdaemon.core.ports import Actor
 PEER_KEY = "dcd_peer"
 PID_KEY = "dcd_pid"
 ACTOR_KEY = "dcd_actor"
+CONNECTION_KEY = "dcd_connection"
 _UCRED = struct.Struct("3i")
 
 
 class PeerProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol that also notes uid, gid and pid of a unix socket's peer (SO_PEERCRED, unix(7))."""
 
+    #: Whether a good token came over it.
+    trusted = False
     peer: tuple[int, int] | None = None
     pid: int | None = None
 
@@ -45,6 +48,7 @@ class PeerProtocol(HttpToolsProtocol):
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
         scope[PEER_KEY] = self.peer
         scope[PID_KEY] = self.pid
+        scope[CONNECTION_KEY] = self
 
 
 async def desk_of(request: Request) -> Desk:
@@ -68,7 +72,10 @@ async def actor_of_scope(desk: Desk, scope: Scope) -> Actor:
         return Actor(uid, gid, user, desk.is_operator(uid, user), via="socket", peer=f"pid {scope.get(PID_KEY)}")
     client = scope.get("client")
     address = f"{client[0]}:{client[1]}" if client else None
-    return await run_in_threadpool(admit, desk, authorization(scope), address)
+    actor = await run_in_threadpool(admit, desk, authorization(scope), address)
+    if (connection := scope.get(CONNECTION_KEY)) is not None:
+        connection.trusted = True
+    return actor
 
 
 def authorization(scope: Scope) -> str:

@@ -29,14 +29,21 @@ _EXPLAIN_AT_MOST = 20
 
 @router.post("/jobs", status_code=status.HTTP_201_CREATED)
 def submit_jobs(body: SubmitBody, desk: DeskOf, actor: ActorOf) -> Document:
-    """Queue jobs: all of them or none; what is answered is durable."""
+    """Queue jobs: all of them or none; what is answered is durable. `argv` of an array stands with its first job."""
     wishes = [job.wish() for job in body.jobs]
     if body.dry_run:
         specs = check(desk, actor, wishes, body.env)
         return {"schema": SCHEMA, "jobs": [], "accepted": len(specs), "starts": []}
     jobs = submit(desk, actor, wishes, body.env)
     starts = short_whys(desk, [job.id for job in jobs[:_EXPLAIN_AT_MOST]]) if body.explain else []
-    return {"schema": SCHEMA, "jobs": listed(desk, actor, jobs, details=False), "starts": starts}
+    return {"schema": SCHEMA, "jobs": _queued(desk, actor, jobs), "starts": starts}
+
+
+def _queued(desk: Desk, actor: Actor, jobs: Sequence[Job]) -> list[Document]:
+    """Return the new jobs, and an array's command line once: a short request must not have an answer without end."""
+    documents = listed(desk, actor, jobs, details=False)
+    repeats = (job.spec.array_id not in {None, job.id} for job in jobs)
+    return [{**document, "argv": []} if again else document for document, again in zip(documents, repeats, strict=True)]
 
 
 @router.get("/jobs")

@@ -3,13 +3,10 @@
 import asyncio
 import json
 import os
-from collections import defaultdict
 from collections.abc import Callable
-from functools import partial
+from operator import attrgetter
 
-from starlette.types import ASGIApp, Receive, Scope, Send
-
-from dcdaemon.api.identity import ACTOR_KEY, PeerProtocol
+from dcdaemon.api.identity import PeerProtocol
 from dcdaemon.core.errors import BadInput, DcdError, Refused
 
 #: More than the transport hands over at once (256 KiB), which may hold the rest of an earlier request, too.
@@ -25,13 +22,13 @@ CONNECTIONS_OF_TCP = 512
 #: How long a request may take to arrive: its head, and then its body. Who dribbles is cut off.
 HEAD_WITHIN_S = 15.0
 BODY_WITHIN_S = 60.0
-#: Requests of one user that are worked on at once: the threads that answer are few, and there for everybody.
-TURNS_PER_USER = 4
 
 
 class LimitedProtocol(PeerProtocol):
     """Refuses requests without end and the connections of a user who has too many; root's are not counted."""
 
+    #: Since when it is open, in seconds of the loop.
+    since_s = 0.0
     _received = 0
     _in_head = False
     _watch: asyncio.TimerHandle | None = None
@@ -39,11 +36,12 @@ class LimitedProtocol(PeerProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Count the user's connections; one too many is told so and closed."""
         super().connection_made(transport)
+        self.since_s = self.loop.time()
         self._within(HEAD_WITHIN_S)
         if self.peer is None:
             self._limit_tcp()
         elif self.peer[0] not in {0, os.geteuid()}:
-            self._limit(self._many(lambda other: other.peer == self.peer), CONNECTIONS_PER_USER)
+            self._limit(lambda other: other.peer == self.peer, CONNECTIONS_PER_USER)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Watch no more."""
@@ -52,17 +50,31 @@ class LimitedProtocol(PeerProtocol):
 
     def _limit_tcp(self) -> None:
         host = self.client[0] if self.client else None
-        self._limit(self._many(lambda other: other.peer is None), CONNECTIONS_OF_TCP)
+        self._make_room(lambda other: other.peer is None, CONNECTIONS_OF_TCP)
         if not self.transport.is_closing():
-            same = self._many(lambda other: other.peer is None and other.client is not None and other.client[0] == host)
-            self._limit(same, CONNECTIONS_PER_ADDRESS)
+            self._make_room(
+                lambda other: other.peer is None and other.client is not None and other.client[0] == host,
+                CONNECTIONS_PER_ADDRESS,
+            )
 
-    def _many(self, like: Callable[["LimitedProtocol"], bool]) -> int:
-        return sum(isinstance(other, LimitedProtocol) and like(other) for other in self.connections)
+    def _make_room(self, like: Callable[["LimitedProtocol"], bool], most: int) -> None:
+        """Let the oldest connection go that never showed a good token: who has none must not keep others out."""
+        theirs = self._open(like)
+        if len(theirs) <= most:
+            return
+        strangers = [other for other in theirs if not other.trusted and other is not self]
+        if strangers:
+            min(strangers, key=attrgetter("since_s")).transport.close()
+        else:
+            self._refuse(_too_many(most))
 
-    def _limit(self, theirs: int, most: int) -> None:
-        if theirs > most:
-            self._refuse(Refused(f"you have {theirs - 1} connections open", "close some, or wait for them to end"))
+    def _open(self, like: Callable[["LimitedProtocol"], bool]) -> list["LimitedProtocol"]:
+        others = (other for other in self.connections if isinstance(other, LimitedProtocol))
+        return [other for other in others if like(other) and not other.transport.is_closing()]
+
+    def _limit(self, like: Callable[["LimitedProtocol"], bool], most: int) -> None:
+        if len(self._open(like)) > most:
+            self._refuse(_too_many(most))
 
     def _within(self, limit_s: float) -> None:
         """Give the rest of this part of the request so much time."""
@@ -110,19 +122,5 @@ class LimitedProtocol(PeerProtocol):
         self.transport.close()
 
 
-class FairTurns:
-    """ASGI middleware: one user's requests wait for each other, so that they do not make all others wait."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self._turns: defaultdict[int, asyncio.Semaphore] = defaultdict(partial(asyncio.Semaphore, TURNS_PER_USER))
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer when it is this user's turn; streams only sleep, and need none."""
-        uid = scope[ACTOR_KEY].uid
-        sleeps = scope.get("path", "").endswith(("/log", "/wait"))
-        if sleeps or uid in {0, os.geteuid()}:
-            await self._app(scope, receive, send)
-            return
-        async with self._turns[uid]:
-            await self._app(scope, receive, send)
+def _too_many(most: int) -> Refused:
+    return Refused(f"all {most} connections are taken", "close some, or wait for them to end and ask again")

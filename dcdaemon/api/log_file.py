@@ -4,6 +4,7 @@ import errno
 import os
 import weakref
 
+from dcdaemon.core.errors import Refused
 from dcdaemon.core.units import format_bytes
 
 _BLOCK = 64 * 1024
@@ -21,14 +22,31 @@ class LogFile:
         self._descriptor = descriptor
         self.offset = 0
         self._in_line = False
+        self._broken = False
         self.close = weakref.finalize(self, os.close, descriptor)
 
     def go_back(self, lines: int) -> None:
-        """Go where the last `lines` lines begin."""
-        self.offset = last_lines(self._descriptor, lines)
+        """Go where the last `lines` lines begin; raise Refused where the file cannot be read."""
+        try:
+            self.offset = last_lines(self._descriptor, lines)
+        except OSError as error:
+            raise Refused(f"cannot read the log: {error.strerror}", "a log must be a plain file") from error
 
     def read(self) -> bytes:
-        """Return the next block, empty at the end; what was left out on disk is told in a line of its own."""
+        """Return the next block, empty at the end; what was left out on disk is told in a line of its own.
+
+        A file that cannot be read any more ends with a line that says so.
+        """
+        if self._broken:
+            return b""
+        try:
+            return self._next()
+        except OSError as error:
+            self._broken = True
+            said = f"[... cannot read the log further: {error.strerror} ...]\n".encode()
+            return b"\n" + said if self._in_line else said
+
+    def _next(self) -> bytes:
         while True:
             data = self._data_from(self.offset)
             if data - self.offset >= _BLOCK:

@@ -5,25 +5,31 @@ import time
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from dcdaemon.api.changes import Changes
-from dcdaemon.api.documents import SCHEMA, Document
+from dcdaemon.api.documents import SCHEMA, Document, iso
 from dcdaemon.api.identity import ActorOf, DeskOf
 from dcdaemon.api.listing import listed
+from dcdaemon.api.turns import turn_of
+from dcdaemon.api.visible import shown_job
 from dcdaemon.control.desk import Desk
 from dcdaemon.control.select import resolve
 from dcdaemon.core.errors import Unreachable
-from dcdaemon.core.job import UNFINISHED
+from dcdaemon.core.job import UNFINISHED, Job
 from dcdaemon.core.ports import Actor, JobQuery
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
 _LONGEST_NAP_S = 30.0
 _SETTLE_WITHIN_S = 3.0
 _LOOK_AGAIN_S = 0.05
+#: Of more jobs, or with longer command lines together, only ids and ends are told.
+_WHOLE_AT_MOST = 200
+_WORDS_MAX_BYTES = 1024 * 1024
 
 
-@router.get("/wait")
+@router.get("/wait", response_model=Document)
 async def wait(  # noqa: PLR0913  each is one option of `dcd wait`
     request: Request,
     desk: DeskOf,
@@ -34,12 +40,14 @@ async def wait(  # noqa: PLR0913  each is one option of `dcd wait`
     *,
     any: bool = False,  # noqa: A002  the word of the command line
     settled: bool = False,
-) -> Document:
+) -> Response:
     """Answer when all of the jobs have ended, or one of them with `any`; `done` is false after the timeout.
 
-    With `settled` also their last second of energy is in the ledger, where GPUs are read at all.
+    With `settled` also their last second of energy is in the ledger, where GPUs are read at all. Of more than 200 jobs
+    only ids, states and ends are told (`brief`).
     """
-    ids = await run_in_threadpool(resolve, desk, actor, sel, name)
+    async with turn_of(request):
+        ids = await run_in_threadpool(resolve, desk, actor, sel, name)
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     changes: Changes = request.app.state.changes
     heard = changes.rings
@@ -53,7 +61,10 @@ async def wait(  # noqa: PLR0913  each is one option of `dcd wait`
             raise Unreachable("the daemon is being stopped; jobs go on", "ask again when it is back")
     if settled and done:
         await _settle(desk, ids)
-    return await run_in_threadpool(_answer, desk, actor, ids, done)
+    async with turn_of(request):
+        if await request.is_disconnected():
+            return Response(b"")
+        return await run_in_threadpool(_answer, desk, actor, ids, done)
 
 
 async def _settle(desk: Desk, ids: tuple[int, ...]) -> None:
@@ -71,6 +82,19 @@ def _done(desk: Desk, ids: tuple[int, ...], *, one_is_enough: bool) -> bool:
     return any(ended) if one_is_enough and ids else all(ended)
 
 
-def _answer(desk: Desk, actor: Actor, ids: tuple[int, ...], done: bool) -> Document:  # noqa: FBT001  a value
+def _answer(desk: Desk, actor: Actor, ids: tuple[int, ...], done: bool) -> Response:  # noqa: FBT001  a value
+    # Written out in the thread, too: ten thousand jobs take their time.
     jobs = desk.store.jobs(JobQuery(ids=ids, oldest_first=True)) if ids else []
-    return {"schema": SCHEMA, "done": done, "jobs": listed(desk, actor, jobs)}
+    brief = len(jobs) > _WHOLE_AT_MOST or sum(len(word) for job in jobs for word in job.spec.argv) > _WORDS_MAX_BYTES
+    documents = [_brief(desk, actor, job) for job in jobs] if brief else listed(desk, actor, jobs)
+    mark = {"brief": True} if brief else {}
+    return JSONResponse({"schema": SCHEMA, "done": done, **mark, "jobs": documents})
+
+
+def _brief(desk: Desk, actor: Actor, job: Job) -> Document:
+    """Return what an exit code is made of."""
+    document = {
+        "id": job.id, "state": job.state.value, "started_at": iso(job.started_at), "ended_at": iso(job.ended_at),
+        "exit_code": job.exit_code, "signal": job.signal,
+    }  # fmt: skip
+    return shown_job(desk, actor, job, document)

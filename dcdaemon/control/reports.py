@@ -14,6 +14,8 @@ MAX_QUANTITIES = 100
 #: So many lines of one attempt are stored; of later ones only the newest values are kept. A job that writes without
 #: end must not fill everybody's database.
 MAX_LINES = 50_000
+#: The same by how far into the attempt's report they stand: a line may have 64 KB.
+MAX_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -62,7 +64,8 @@ class ReportReader:
 
     def _keep(self, place: _Place, reports: Sequence[Report], offset: int, already: int = 0) -> None:
         """Store all but the first `already` lines, as far as there is room, and go on behind them."""
-        fresh = reports[already : already + max(0, MAX_LINES - place.stored)]
+        room = MAX_LINES - place.stored if place.offset < MAX_BYTES else 0
+        fresh = reports[already : already + max(0, room)]
         if fresh:
             self._store.add_reports(fresh)
         place.stored += len(fresh)

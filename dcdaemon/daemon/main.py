@@ -85,7 +85,7 @@ def _run(again: Callable[[], Loaded], demo_dir: Path | None, *, simulated: int, 
     on_signals(stop, reload)
     try:
         daemon.start()
-        print(_first_line(daemon.desk, loaded, demo_dir), flush=True)  # noqa: T201  the first line
+        print(_first_line(daemon.desk, loaded, demo_dir, known=daemon.gpus_known), flush=True)  # noqa: T201  the first line
         notify("READY=1", "STATUS=running")
         reload.open()
         _give_back_memory()
@@ -120,9 +120,11 @@ def end_jobs(desk: Desk) -> None:
         time.sleep(0.05)
 
 
-def _first_line(desk: Desk, loaded: Loaded, demo_dir: Path | None) -> str:
+def _first_line(desk: Desk, loaded: Loaded, demo_dir: Path | None, *, known: bool) -> str:
     config, gpus = loaded.config, len(desk.gpus)
-    real = f"{gpus} GPUs of the NVIDIA driver" if gpus else "no GPU (the host alone is watched)"
+    # A driver may take its time: GPUs that are not known yet are no proof that there are none.
+    none = "no GPU (the host alone is watched)" if known else "no GPU known yet (the driver has not answered)"
+    real = f"{gpus} GPUs of the NVIDIA driver" if gpus else none
     what = f"{gpus} SIMULATED H100 GPUs" if desk.gpus_simulated else real
     kept = f"data in {demo_dir} (removed on exit)" if demo_dir is not None else f"data in {config.daemon.state_dir}"
     doors = f"unix://{config.daemon.socket}" + (f" and http://{config.daemon.tcp}" if config.daemon.tcp else "")

@@ -98,7 +98,7 @@ class LocalEngine:
         """Tell how much the attempt has written so far, and what its processes do."""
         try:
             log = self.open_log(job, job.attempt)
-        except (Refused, OSError):
+        except Refused:
             log = None  # --log may name anything: what cannot be read is no sign of life
         written = _size(log) + report_size(self._launcher.attempt(job.id, job.attempt).path)
         _close(log)
@@ -133,21 +133,20 @@ class LocalEngine:
     def open_log(self, job: Job, attempt: int) -> int | None:
         """Open the attempt's log: its own one, but the default one while only that tells why it did not start."""
         path, uid = log_path(job), job.spec.uid
-        default = _open(self._launcher.attempt(job.id, attempt).path / "output.log", uid)
+        default = self._launcher.attempt(job.id, attempt).path / "output.log"
         if path is None:
-            return default
-        try:
-            own = _open(Path(path), uid)
-        except (Refused, OSError):
-            if _size(default):
-                return default
-            _close(default)
-            raise
-        chosen = default if _size(default) and not _size(own) else own
-        for descriptor in (own, default):
-            if descriptor != chosen:
-                _close(descriptor)
-        return chosen
+            return _open(default, uid)
+        own, refusal = _tried(Path(path), uid)
+        if _size(own):
+            return own
+        said, _ = _tried(default, uid)
+        if _size(said):
+            _close(own)
+            return said
+        _close(said)
+        if refusal is not None:
+            raise refusal
+        return own
 
 
 def _spawner(isolation: Isolation, more_devices: Sequence[str]) -> ShimSpawner:
@@ -175,6 +174,13 @@ def _open(path: Path, owner_uid: int) -> int | None:
         return open_log(path, owner_uid)
     except NotFound:
         return None
+
+
+def _tried(path: Path, owner_uid: int) -> tuple[int | None, Refused | None]:
+    try:
+        return _open(path, owner_uid), None
+    except Refused as error:
+        return None, error
 
 
 def _size(descriptor: int | None) -> int:

@@ -3,14 +3,24 @@
 import hashlib
 import json
 import os
+import re
 import secrets
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from dcdaemon.core.errors import StartFailed, StoreUnavailable
+from dcdaemon.core.errors import Refused, StartFailed, StoreUnavailable
+from dcdaemon.core.units import format_bytes
 
 _REF_CHARACTERS = 40
+#: Of one user's environments together. An ordinary one has 4 KB, equal ones are kept once, and each is kept for a month
+#: behind its last job: these are eight thousand different ones a day.
+USER_MAX_BYTES = 1024**3
+#: How each file begins.
+_OWNER = re.compile(rb'{"uid": (\d+),')
+_OWNER_BYTES = 32
 _LEAST_AGE_S = 3600.0
 
 
@@ -21,9 +31,17 @@ class EnvFiles:
         self._directory = directory
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._key = self._load_key(directory / "key")
+        self._lock = threading.Lock()
+        self._used_bytes: Counter[int] = Counter()
+        for path in directory.iterdir():
+            if _is_env(path):
+                self._used_bytes[_owner(path)] += path.stat().st_size
 
     def keep(self, uid: int, env: Mapping[str, str]) -> str:
-        """Store an environment durably and return its reference; raise StoreUnavailable when the disk refuses."""
+        """Store an environment durably and return its reference.
+
+        Raises Refused when the user has too many, and StoreUnavailable when the disk refuses.
+        """
         content = json.dumps({"uid": uid, "env": dict(sorted(env.items()))}).encode("utf-8", "surrogatepass")
         ref = hashlib.blake2b(content, key=self._key, digest_size=_REF_CHARACTERS // 2).hexdigest()
         path = self._directory / ref
@@ -33,14 +51,26 @@ class EnvFiles:
             pass
         else:
             return ref
+        self._take(uid, len(content))
         try:
             _write_durably(path, content)
         except OSError as error:
+            self._take(uid, -len(content))
             raise StoreUnavailable(
                 f"the job's environment could not be written to {self._directory}: {error.strerror}",
                 "make room or make it writable; nothing was queued",
             ) from error
         return ref
+
+    def _take(self, uid: int, size: int) -> None:
+        with self._lock:
+            used = self._used_bytes[uid] + size
+            if size > 0 and used > USER_MAX_BYTES and uid not in {0, os.geteuid()}:
+                raise Refused(
+                    f"the environments of your jobs would take {format_bytes(used)}, of {format_bytes(USER_MAX_BYTES)}",
+                    "submit jobs of one kind with one environment; those of old jobs are deleted each day",
+                )
+            self._used_bytes[uid] = used
 
     def load(self, ref: str) -> dict[str, str]:
         """Return a kept environment; raise StartFailed when it is gone or damaged."""
@@ -60,6 +90,7 @@ class EnvFiles:
         refs = needed() if old else set()
         stale = [path for path in old if path.name not in refs]
         for path in stale:
+            self._take(_owner(path), -path.stat().st_size)
             path.unlink(missing_ok=True)
         return len(stale)
 
@@ -71,6 +102,13 @@ class EnvFiles:
 
 def _is_env(path: Path) -> bool:
     return len(path.name) == _REF_CHARACTERS
+
+
+def _owner(path: Path) -> int:
+    """Return whose environment it is; -1, nobody's, where it is damaged."""
+    with path.open("rb") as file:
+        found = _OWNER.match(file.read(_OWNER_BYTES))
+    return int(found[1]) if found else -1
 
 
 def _write_durably(path: Path, content: bytes) -> None:

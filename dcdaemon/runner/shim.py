@@ -20,14 +20,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from dcdaemon.runner.shim_child import become_job
     from dcdaemon.runner.shim_ending import KILL_AGAIN_S, Ending, read_stop
-    from dcdaemon.runner.shim_log import LIBC, JobLog
+    from dcdaemon.runner.shim_log import LIBC, JobLog, TellingFile
     from dcdaemon.runner.shim_memory import memory_of, out_of_memory, own_cgroup
     from dcdaemon.runner.shim_processes import signal_descendants, start_ticks
 else:
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     from shim_child import become_job
     from shim_ending import KILL_AGAIN_S, Ending, read_stop
-    from shim_log import LIBC, JobLog
+    from shim_log import LIBC, JobLog, TellingFile
     from shim_memory import memory_of, out_of_memory, own_cgroup
     from shim_processes import signal_descendants, start_ticks
 
@@ -37,6 +37,8 @@ PR_SET_CHILD_SUBREAPER = 36
 WATCHED = frozenset({signal.SIGCHLD, signal.SIGTERM})
 EXIT_RECORD_MAX_BYTES = 8192  # of it 500 characters of error, each up to 12 bytes as JSON
 DEADLINE_BYTES = 15
+#: Of what a job tells: a long training's reports, and a word now and then.
+TELLING_BYTES = {"report.jsonl": 64 * 1024 * 1024, "checkpoint": 1024 * 1024}
 
 with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as _boot_id:
     BOOT_ID = _boot_id.read().strip()
@@ -69,6 +71,7 @@ class _Supervision:
         self.spec: dict = {}  # type: ignore[type-arg]  # importing typing would cost every shim a megabyte
         self.ending = Ending(self.spec)
         self.log = JobLog(-1, None)
+        self.told: list[TellingFile] = []
         self.cgroup: dict | None = None  # type: ignore[type-arg]  # as above
         self.main_pid: int | None = None
         self.main_status: int | None = None
@@ -95,8 +98,8 @@ class _Supervision:
             become_job(self.spec, log_fd, go_read, failure_write)
         for fd in (go_read, failure_write):
             os.close(fd)
-        for name in ("report.jsonl", "checkpoint"):
-            os.close(_make_job_file(name, self.spec))
+        for name, limit_bytes in TELLING_BYTES.items():
+            self.told.append(TellingFile(_make_job_file(name, self.spec), limit_bytes))
         _reserve_records()
         self._let_go(go_write)
 
@@ -134,14 +137,17 @@ class _Supervision:
         os.rename("state.json.tmp", "state.json")
 
     def watch(self) -> None:
-        """Wait until no descendant is left; meanwhile obey stop requests and the time limit, and bound the log."""
+        """Wait until no descendant is left; meanwhile obey stop requests and the time limit, and bound files."""
         while self._reap():
-            wake_at = min((at for at in (self.ending.wake_at, self.log.look_at) if at is not None), default=None)
+            looks = (self.ending.wake_at, self.log.look_at, *(file.look_at for file in self.told))
+            wake_at = min((at for at in looks if at is not None), default=None)
             if _next_signal(wake_at) == signal.SIGTERM:
                 self.ending.stop(time.monotonic())
             now = time.monotonic()
             self.ending.act(now)
             self.log.look(now)
+            for file in self.told:
+                file.look(now)
         self.log.look(time.monotonic(), last=True)
 
     def _reap(self) -> bool:
@@ -164,7 +170,9 @@ class _Supervision:
             signal.sigtimedwait(WATCHED, KILL_AGAIN_S)
 
     def write_exit(self) -> None:
-        """Write the exit record, durable before it is visible; the last act."""
+        """Take the job's files, and write the exit record, durable before it is visible; the last act."""
+        for file in self.told:
+            file.take()
         record = self._exit_record()
         blob = json.dumps(record).encode("ascii")
         fd = os.open("exit.json.tmp", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -83,7 +83,6 @@ def test_a_whole_array_is_held_released_and_cancelled_by_its_name(site):
 def test_what_is_refused_at_the_door_is_one_line_and_a_hint(site):
     for arguments, message in (
         (("--array", "0-999999"), "error: an array of 1000000 jobs: at most 10000 are taken in one request"),
-        (("-n", "a", "--after", "name:a"), "error: job 'a' cannot wait for itself"),
         (("--begin", "25:00"), "error: --begin '25:00' is no time"),
     ):
         done = command_line(site, "submit", *arguments, "--", "true")

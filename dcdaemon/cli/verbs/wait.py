@@ -13,6 +13,9 @@ from dcdaemon.cli.show.output import Output, Page, emit, talk
 from dcdaemon.client.follow import wait_for_jobs
 from dcdaemon.client.http import Client
 
+#: Of many jobs the daemon tells only this.
+_BRIEF = tuple(column for column in HISTORY if column.title in {"ID", "STATE", "ENDED"})
+
 
 @verb("wait", "dcd wait 42", "dcd wait 3-7 --any --timeout 1h")
 @selectors()
@@ -35,7 +38,7 @@ def command(  # noqa: PLR0913  each is one option of the command line
     # Ids are settled first: `last` must not change its meaning while we wait.
     ids = [str(job_id) for job_id in job_ids(client, select, name)]
     answer = wait_for_jobs(client, ids, any_one=any_one, settled=True, timeout_s=timeout)
-    emit(Page(answer, answer["jobs"], HISTORY), out)
+    emit(Page(answer, answer["jobs"], _BRIEF if answer.get("brief") else HISTORY), out)
     if not answer["done"]:
         talk("The time is over; the jobs go on.")
         return TIMED_OUT

@@ -8,7 +8,7 @@ from dcdaemon.anomalies.watch import Key, watch_from
 from dcdaemon.anomalies.work import CRASHED, crash_subject
 from dcdaemon.control.desk import Desk
 from dcdaemon.control.hangs import Hang, HangWatch
-from dcdaemon.core.errors import Refused
+from dcdaemon.core.errors import DcdError
 from dcdaemon.core.job import ENDED, Job
 from dcdaemon.core.ports import JobQuery
 from dcdaemon.core.samples import FilesystemSample, GpuSample
@@ -95,17 +95,20 @@ class WatchDuty:
         if job.exit_code == 0:
             return ()
         try:
-            descriptor = self._desk.engine.open_log(job, job.attempt)
-        except Refused:
-            return ()  # --log may name /dev/null or a link: no evidence, and no reason to stop watching
+            text = self._end_of_log(job)
+        except (DcdError, OSError):
+            return ()  # --log may name anything: no evidence, and no reason to stop watching
+        return tuple(text.decode("utf-8", "replace").splitlines()[-_TAIL_LINES:])
+
+    def _end_of_log(self, job: Job) -> bytes:
+        descriptor = self._desk.engine.open_log(job, job.attempt)
         if descriptor is None:
-            return ()
+            return b""
         try:
             end = os.fstat(descriptor).st_size
-            text = os.pread(descriptor, _TAIL_BYTES, max(0, end - _TAIL_BYTES)).decode("utf-8", "replace")
+            return os.pread(descriptor, _TAIL_BYTES, max(0, end - _TAIL_BYTES))
         finally:
             os.close(descriptor)
-        return tuple(text.splitlines()[-_TAIL_LINES:])
 
 
 def _hung(hang: Hang) -> HungJob:

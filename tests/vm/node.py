@@ -63,6 +63,10 @@ class Node:
         """Give what systemd knows of a unit."""
         return self.machine.check("systemctl", "show", "--value", f"--property={name}", unit).strip()
 
+    def until_status(self, says: str) -> None:
+        """Return when the daemon has told systemd so; it does every few seconds."""
+        self.until(lambda: self.property("StatusText") == says, f"the status {says!r}")
+
     def main_pid(self) -> int:
         """Give the daemon's process."""
         return int(self.property("MainPID"))

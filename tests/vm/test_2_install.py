@@ -11,7 +11,7 @@ _MAY = 0b101111
 def test_the_service_is_ready_and_tells_systemd_what_it_does(node):
     assert node.property("ActiveState") == "active"
     assert node.property("Type") == "notify"
-    assert node.property("StatusText") == "0 running, 0 waiting, 4 GPUs"
+    node.until_status("0 running, 0 waiting, 4 GPUs")
     assert node.property("UnitFileState") == "enabled"
     assert node.property("ControlGroup") == "/dcdaemon.slice/dcdaemon.service"
     assert int(node.property("WatchdogUSec").removesuffix("min")) == 1

@@ -62,4 +62,4 @@ def test_all_of_it_comes_to_a_good_end(node, jobs):
     assert [node.show(job_id)["state"] for job_id in rest] == ["succeeded"] * 3
     assert node.log(jobs["to be run again"]) == "attempt 2\nended\n"
     assert [node.log(jobs[name]) for name in ("waiting", "just queued")] == ["at last\n"] * 2
-    assert node.property("StatusText") == "0 running, 0 waiting, 4 GPUs"
+    node.until_status("0 running, 0 waiting, 4 GPUs")

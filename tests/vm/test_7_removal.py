@@ -30,7 +30,9 @@ def test_nothing_is_left_but_data_and_the_job(node, running):
     left = node.files() - node.files_before
     assert sorted(path for path in left if path.startswith(_INSTALLED) and not path.startswith(_DATA + _OTHERS)) == []
     assert any(path.startswith("/var/lib/dcdaemon/jobs/") for path in left)
-    units = node.machine.check("systemctl", "list-units", "--all", "--no-legend", "--plain", "dcd-job-*.service", "dcdaemon*.service")
+    units = node.machine.check(
+        "systemctl", "list-units", "--all", "--no-legend", "--plain", "dcd-job-*.service", "dcdaemon*.service"
+    )
     assert [line.split()[0] for line in units.splitlines()] == [f"dcd-job-{running}.service"]
     assert node.files_before - node.files() <= set(), "it took what was there before it"
 

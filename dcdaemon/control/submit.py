@@ -15,6 +15,7 @@ from dcdaemon.core.array import MAX_TASKS, Array, parse_array
 from dcdaemon.core.errors import BadInput, NeverFits, Refused
 from dcdaemon.core.job import Job, JobSpec
 from dcdaemon.core.ports import Actor
+from dcdaemon.core.units import format_duration
 from dcdaemon.scheduler.capacity import check_fits
 
 MAX_JOBS = MAX_TASKS
@@ -99,6 +100,7 @@ def _spec(desk: Desk, actor: Actor, named: Named, after: tuple[Ids, Ids, Ids]) -
         )
     admission = admit(desk, actor, wish)
     check_deadline(wish, desk.clock.now())
+    _check_signal(wish.checkpoint_s, admission.limit_s)
     begins_later = wish.begin_at is not None and wish.begin_at > desk.clock.now()
     spec = JobSpec(
         argv=wish.argv, cwd=wish.cwd, uid=actor.uid, gid=actor.gid, user=actor.user, env_ref="",
@@ -135,6 +137,15 @@ def _check_share(desk: Desk, actor: Actor, more: int) -> None:
 
 def _as_message(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:].rstrip(".")
+
+
+def _check_signal(ahead_s: float | None, limit_s: float | None) -> None:
+    """Refuse a signal that would be due before the job has begun: it would end the job, not warn it."""
+    if ahead_s is not None and limit_s is not None and ahead_s >= limit_s:
+        raise BadInput(
+            f"the signal is due {format_duration(ahead_s)} before a time limit of {format_duration(limit_s)}",
+            "ask for a longer limit with -t, or for the signal later",
+        )
 
 
 def _check_env(env: Mapping[str, str]) -> None:

@@ -24,6 +24,10 @@ NAME = "the job's name is too long or not printable"
 NUL = "the job contains a NUL byte"
 
 REFUSALS = [
+    (
+        {"limit_s": 30.0, "checkpoint_signal": "USR1", "checkpoint_s": 60.0}, BadInput,
+        "the signal is due 1m before a time limit of 30s", "ask for a longer limit with -t, or for the signal later",
+    ),
     ({"argv": ()}, BadInput, "the job has no command", COMMAND_HINT),
     ({"argv": ("", "x")}, BadInput, "the job has no command", COMMAND_HINT),
     ({"argv": ("x" * 131_072,)}, BadInput, "the command line is too long for the system", LONG_HINT),

@@ -15,6 +15,7 @@ from dcdaemon.api.turns import turn_of
 from dcdaemon.control.access import find_seen
 from dcdaemon.control.desk import Desk
 from dcdaemon.control.together import find
+from dcdaemon.core.errors import NotFound
 from dcdaemon.core.job import ACTIVE, Job
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
@@ -41,6 +42,8 @@ async def get_log(  # noqa: PLR0913  each is one option of `dcd logs`
     async with turn_of(request):
         job = await run_in_threadpool(find_seen, desk, actor, job_id)
     desk.check_rights(actor, job, "read the log of")
+    if attempt is not None and attempt > job.attempt and not follow:
+        raise NotFound(f"job {job.id} has no attempt {attempt}", f"dcd show {job.id} tells how many there were")
     if follow and attempt is None:
         job = await _started(request, desk, job)
     number = attempt or job.attempt

@@ -11,7 +11,7 @@ from scene import ROOT
 
 from dcdaemon.api.log_file import last_lines
 from dcdaemon.control import change
-from dcdaemon.core.errors import Forbidden
+from dcdaemon.core.errors import Forbidden, NotFound
 from dcdaemon.fakes.engine import Play
 
 DEADLINE_S = 10.0
@@ -78,6 +78,9 @@ def test_each_attempt_has_its_log_and_the_newest_is_shown(door, scene):
     assert read(door.ada)[1] == b"second\n"
     assert read(door.ada, attempt=1)[1] == b"first\n"
     assert read(door.ada, attempt=1, follow=1)[1] == b"first\n"
+    with pytest.raises(NotFound) as caught:
+        read(door.ada, attempt=3)
+    assert caught.value.message == f"job {job.id} has no attempt 3"
 
 
 def test_a_log_is_for_its_owner_and_operators_only(door, job):

@@ -5,6 +5,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from system.fuzzing import tcp_port
 from dcdaemon.client.http import Client
 from dcdaemon.core.errors import Unauthorized, Unreachable
 
-RUN_ONCE = ["dcd", "daemon", "run", "--once", "--simulate-gpus", "1"]
+RUN_ONCE = [sys.executable, "-m", "dcdaemon", "daemon", "run", "--once", "--simulate-gpus", "1"]
 
 
 def certificate(directory: Path, name: str = "localhost", serial: int = 1) -> tuple[Path, Path]:

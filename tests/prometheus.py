@@ -3,8 +3,6 @@
 import contextlib
 import http.client
 import json
-import os
-import shutil
 import socket
 import subprocess
 import time
@@ -14,19 +12,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from lack import program
 
 WITHIN_S = 30.0
 Sample = tuple[dict[str, str], float]
-
-
-def program(name: str) -> str:
-    """Return the path of a program of Prometheus' packages; without it, skip, or fail where CI=true."""
-    found = shutil.which(name)
-    if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"no {name}: .ci/run installs it")
-        pytest.skip(f"no {name} here")
-    return found
 
 
 class Prometheus:

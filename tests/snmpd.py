@@ -1,7 +1,6 @@
 """A real agent of net-snmp on a port of loopback, with nothing of the machine's own configuration."""
 
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -10,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+from lack import program
 
 
 @dataclass
@@ -59,15 +58,11 @@ class Snmpd:
 @contextmanager
 def running_snmpd(folder: Path, config: str) -> Iterator[Snmpd]:
     """Start an agent; where none is installed the test is skipped, and fails in CI."""
-    program = shutil.which("snmpd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if program is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("snmpd is not installed, and CI has to try the real one: apt-get install snmpd")
-        pytest.skip("snmpd is not installed: apt-get install snmpd")
+    path = program("snmpd")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    agent = Snmpd(program, folder, port, config)
+    agent = Snmpd(path, folder, port, config)
     try:
         agent.start()
         yield agent

@@ -1,6 +1,5 @@
 """TLS by certificate files: a key that others could read is refused, old protocols too; both files can be read anew."""
 
-import ipaddress
 import os
 import ssl
 import stat
@@ -8,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dcdaemon.core.errors import BadConfig
+from dcdaemon.core.loopback import is_loopback
 
 _HINT = "check [daemon] tls_certificate and tls_key"
 
@@ -55,20 +55,14 @@ def check_key(key: Path) -> None:
         raise BadConfig(f"the key {key} belongs to user {status.st_uid}, who may change it", f"chown root {key}")
 
 
-def is_loopback(address: str) -> bool:
+def is_local(address: str) -> bool:
     """Say whether HOST:PORT can be reached from this machine alone."""
-    host = address.rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return is_loopback(address.rpartition(":")[0].strip("[]"))
 
 
 def refuse_open_tcp(address: str, tls: Tls | None, setting: str) -> None:
     """Raise BadConfig for an address that others reach, without TLS and without a word that this is meant."""
-    if tls is not None or is_loopback(address) or setting == "off":
+    if tls is not None or is_local(address) or setting == "off":
         return
     raise BadConfig(
         f"[daemon] tcp = {address!r} can be reached by others, and tokens would cross the network in the clear",

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import click
 
 from dcdaemon import __version__
-from dcdaemon.cli.catalog import ALIASES, VERBS
+from dcdaemon.cli.catalog import ALIASES
+from dcdaemon.cli.chapters import chapters
 from dcdaemon.cli.main import dcd
 from dcdaemon.cli.options import Verb
 
@@ -49,17 +50,10 @@ def _lines() -> Iterator[str]:
 
 
 def _verbs() -> Iterator[str]:
-    context, heading = click.Context(dcd, info_name="dcd"), ""
-    for name, (group, _) in VERBS.items():
-        if group != heading:
-            heading = group
-            yield f".SH {group.upper()}"
-        command = dcd.get_command(context, name)
-        if isinstance(command, Verb):
-            yield from _verb(f"dcd {name}", command)
-        if isinstance(command, click.Group):
-            for part in command.commands.values():
-                yield from _verb(f"dcd {name} {part.name}", part)
+    for heading, commands in chapters():
+        yield f".SH {heading.upper()}"
+        for path, command in commands:
+            yield from _verb(path, command)
 
 
 def _verb(path: str, command: click.Command) -> Iterator[str]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import click
 
-from dcdaemon.cli.catalog import ALIASES, VERBS
-from dcdaemon.cli.main import dcd
+from dcdaemon.cli.catalog import ALIASES
+from dcdaemon.cli.chapters import chapters
 from dcdaemon.cli.options import Verb
 
 _HEAD = """\
@@ -37,18 +37,10 @@ def page() -> str:
 
 
 def _verbs() -> Iterator[str]:
-    context = click.Context(dcd, info_name="dcd")
-    heading = ""
-    for name, (group, _) in VERBS.items():
-        if group != heading:
-            heading = group
-            yield f"## {group}\n"
-        command = dcd.get_command(context, name)
-        if isinstance(command, Verb):
-            yield from _verb(f"dcd {name}", command)
-        if isinstance(command, click.Group):
-            for part in command.commands.values():
-                yield from _verb(f"dcd {name} {part.name}", part)
+    for heading, commands in chapters():
+        yield f"## {heading}\n"
+        for path, command in commands:
+            yield from _verb(path, command)
 
 
 def _verb(path: str, command: click.Command) -> Iterator[str]:

@@ -1,10 +1,10 @@
 """TLS to a daemon: its certificate is checked against a file or the system's authorities, and so is its name."""
 
-import ipaddress
 import os
 import ssl
 
 from dcdaemon.core.errors import BadInput, Refused
+from dcdaemon.core.loopback import is_loopback
 
 #: `off` sends tokens over plain HTTP to other machines: for a network that is trusted, as [daemon] tls = "off" is.
 VARIABLE = "DCD_TLS"
@@ -23,16 +23,7 @@ def context(ca_file: str | None) -> ssl.SSLContext:
 
 def refuse_clear_text(url: str, host: str) -> None:
     """Raise Refused before a token leaves this machine where everybody on the way could read it."""
-    if _is_here(host) or os.environ.get(VARIABLE, "") == "off":
+    if is_loopback(host) or os.environ.get(VARIABLE, "") == "off":
         return
     hint = f"use https://, or an SSH tunnel (ssh -L 7717:127.0.0.1:7717 {host}); {VARIABLE}=off sends it all the same"
     raise Refused(f"the token would go to {url} in the clear", hint)
-
-
-def _is_here(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

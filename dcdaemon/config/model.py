@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from dcdaemon.config.lists import DEVICE_NODES, WATTS_OF_GPUS
 from dcdaemon.config.setting import Setting, settings_of
 from dcdaemon.config.setting import declared as _key
 from dcdaemon.config.sharing import Account, FairShare, Queue, Quotas
@@ -13,7 +14,6 @@ from dcdaemon.config.values import (
     CLOCK_TIME,
     COUNT,
     DATABASE,
-    DEVICE_NODES,
     DURATION,
     ENDPOINT,
     INTERVAL,
@@ -25,7 +25,6 @@ from dcdaemon.config.values import (
     SECRET_FILE,
     SWITCH,
     TEXT,
-    WATTS_OF_GPUS,
     choice,
     maybe,
     optional,

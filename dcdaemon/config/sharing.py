@@ -3,16 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dcdaemon.config.lists import GPU_INDICES, GPUS_OF_USERS, SHARES_OF_USERS
 from dcdaemon.config.setting import declared
 from dcdaemon.config.values import (
     COUNT,
     DURATION,
-    GPU_INDICES,
-    GPUS_OF_USERS,
     INTERVAL,
     MORE_THAN_0,
     NAMES,
-    SHARES_OF_USERS,
     SWITCH,
     WHOLE_NUMBER,
     choice,

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dcdaemon.config.lists import DEVICES
 from dcdaemon.config.setting import declared
-from dcdaemon.config.values import DEVICES, INTERVAL, SECRET_FILE, TEXT, choice, near
+from dcdaemon.config.values import INTERVAL, SECRET_FILE, TEXT, choice, near
 from dcdaemon.core.errors import BadConfig
 
 AUTHENTICATION = ("sha-256", "sha-224", "sha-384", "sha-512", "sha")

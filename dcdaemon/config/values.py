@@ -24,16 +24,9 @@ _SWITCH = {
 }
 _CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})")
-#: An address of IPv6 with a port stands in brackets.
-_DEVICE = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*))(?::(\d{1,5}))?")
-_SNMP_PORT = 161
 #: No setting is meant to be more.
 _MOST = 1e12
-#: One GPU, or the first and the last of several; no node has ten thousand.
-_SPAN = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?")
 _ENDPOINT = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?(/[^\s?#@]*)?")
-#: A node, or all nodes of a driver, as systemd's DeviceAllow= names them.
-_DEVICE_NODE = re.compile(r"/dev/[A-Za-z0-9._:/-]+|(?:char|block)-[A-Za-z0-9._*-]+")
 _DATABASES = ("sqlite:", "postgresql:", "postgresql+psycopg:")
 
 
@@ -145,32 +138,6 @@ def _database(raw: object) -> str:
     return text
 
 
-def _devices(raw: object) -> tuple[tuple[str, str, int, str], ...]:
-    """Read devices like "core1=monitor@192.0.2.10:161" into their names, addresses, ports and users ("" for none)."""
-    devices = tuple(_device(text) for text in _names(raw))
-    names = [name for name, _, _, _ in devices]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise BadInput(f"names {twice!r} twice", "give each device a name of its own")
-    return devices
-
-
-def _device(text: str) -> tuple[str, str, int, str]:
-    import ipaddress  # noqa: PLC0415  only a configured device needs it
-
-    name, equals, place = (part.strip() for part in text.rpartition("="))
-    user, at, place = (part.strip() for part in place.rpartition("@"))
-    match = _DEVICE.fullmatch(place)
-    host = (match[1] or match[2]) if match else ""
-    port = int(match[3] or _SNMP_PORT) if match else 0
-    with suppress(ValueError):
-        ipaddress.ip_address(host)
-        if (name or not equals) and (user or not at) and 0 < port <= 65535:
-            return name or host, host, port, user
-    # By its address, so that it can be asked while names cannot be resolved.
-    raise BadInput(f"has {text!r}, which is no device", 'write name and address, like "core1=192.0.2.10"')
-
-
 def _endpoint(raw: object) -> str:
     text = _text(raw).rstrip("/")
     if text and not _ENDPOINT.fullmatch(text):
@@ -246,61 +213,6 @@ def _more_than_0(raw: object) -> float:
     return number
 
 
-def _gpu_indices(raw: object) -> tuple[int, ...]:
-    """Read [0, 1], ["0-3", "6"] or the text "0-3,6" of a variable into indices, ascending, each once."""
-    parts = raw.split(",") if isinstance(raw, str) else raw
-    if not isinstance(parts, (list, tuple)) or any(isinstance(part, bool) for part in parts):
-        raise BadInput("is not a list of GPUs", 'write it like [0, 1] or "0-3"')
-    spans = [_span(part) for part in parts if str(part).strip()]
-    return tuple(sorted({index for span in spans for index in span}))
-
-
-def _span(part: object) -> range:
-    match = _SPAN.fullmatch(str(part).strip())
-    if match is None or int(match[2] or match[1]) < int(match[1]):
-        raise BadInput(f"has {part!r}, which is no GPU", 'write it like [0, 1] or "0-3"')
-    return range(int(match[1]), int(match[2] or match[1]) + 1)
-
-
-def _watts(raw: object) -> tuple[tuple[int | None, float], ...]:
-    """Read 400, {"0" = 400}, ["0=400", "1-3=350"] or the text of a variable into limits by GPU; None: of all others."""
-    if raw in ("", 0) or (isinstance(raw, str) and "=" not in raw) or isinstance(raw, (int, float)):
-        return ((None, _more_than_0(raw)),) if raw not in ("", "0", 0) else ()
-    texts = [f"{gpu}={watts}" for gpu, watts in raw.items()] if isinstance(raw, dict) else _names(raw)
-    limits: dict[int | None, float] = {}
-    for text in texts:
-        gpus, _, watts = text.rpartition("=")
-        for index in _gpu_indices(gpus) or (None,):
-            if index in limits:
-                raise BadInput(f"names {gpus or 'all GPUs'} twice", "give each GPU one limit")
-            limits[index] = _more_than_0(watts)
-    return tuple(limits.items())
-
-
-def _device_nodes(raw: object) -> tuple[str, ...]:
-    nodes = _names(raw)
-    for node in nodes:
-        if not _DEVICE_NODE.fullmatch(node) or ".." in node:
-            raise BadInput(f"has {node!r}, which is no device node", 'write it like ["/dev/dri/renderD128"]')
-    return nodes
-
-
-def _of_users(kind: Kind, example: str) -> Callable[[object], tuple[tuple[str, Any], ...]]:
-    """Return a reader of values by user, like "ada=8"."""
-
-    def read(raw: object) -> tuple[tuple[str, Any], ...]:
-        pairs = [tuple(part.strip() for part in text.rpartition("=")) for text in _names(raw)]
-        for user, _, value in pairs:
-            if not user or not value:
-                raise BadInput(f"has {user or value!r} without a value or a user", f'write it like ["{example}"]')
-        twice = next((user for user, _, _ in pairs if [one for one, _, _ in pairs].count(user) > 1), None)
-        if twice is not None:
-            raise BadInput(f"names {twice!r} twice", "give each user one value")
-        return tuple((user, kind.read(value)) for user, _, value in pairs)
-
-    return read
-
-
 TEXT = Kind("text", _text)
 PATH = Kind("absolute path", _path)
 #: Where a path belongs, a secret may have been written: a wrong value is not repeated.
@@ -317,11 +229,5 @@ CLOCK_TIME = Kind("time of day", _clock_time)
 ADDRESS = Kind("address and port, or empty for none", _address)
 DATABASE = Kind("database URL", _database)
 ENDPOINT = Kind("http or https address", _endpoint)
-DEVICES = Kind("list of devices", _devices)
-DEVICE_NODES = Kind("list of device nodes", _device_nodes)
 WHOLE_NUMBER = Kind("whole number, also negative", _whole_number)
 MORE_THAN_0 = Kind("number more than 0", _more_than_0)
-GPU_INDICES = Kind("list of GPUs", _gpu_indices)
-WATTS_OF_GPUS = Kind("watts, or a list of GPU=watts", _watts)
-GPUS_OF_USERS = Kind("list of user=GPUs", _of_users(COUNT, "ada=8"))
-SHARES_OF_USERS = Kind("list of user=weight", _of_users(MORE_THAN_0, "ada=2"))

@@ -12,8 +12,9 @@ from dcdaemon.config.load import Loaded
 from dcdaemon.config.model import SECTIONS, Config
 from dcdaemon.control import remember
 from dcdaemon.core.errors import DcdError
-from dcdaemon.daemon.build import Daemon, make_policy, make_retention, make_rules, thresholds
+from dcdaemon.daemon.build import Daemon
 from dcdaemon.daemon.lifecycle import notify, set_up_logging
+from dcdaemon.daemon.settings import make_policy, make_retention, make_rules, thresholds
 from dcdaemon.daemon.sharing import make_sharing
 
 log = logging.getLogger(__name__)

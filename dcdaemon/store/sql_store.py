@@ -1,12 +1,12 @@
 """The Store of core.ports on a SQL database: every method is one transaction, or one short read."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 
 from dcdaemon.core.anomaly import Anomaly, Finding
@@ -50,16 +50,15 @@ from dcdaemon.store import (
 )
 from dcdaemon.store.database import Database, choose_database
 from dcdaemon.store.faults import unavailable
-from dcdaemon.store.retention import Retention, expired
-from dcdaemon.store.revision import HEAD, bring_up_to_date, pending, stored_revision
-from dcdaemon.store.roll_up import fold, marks, next_task, too_far, wind_back, write_folded
+from dcdaemon.store.read_lane import ReadLane
+from dcdaemon.store.retention import Retention
+from dcdaemon.store.revision import bring_up_to_date, pending, stored_revision
 from dcdaemon.store.sample_writer import SampleWriter
 from dcdaemon.store.schema import job
-from dcdaemon.store.series import SERIES, Series
+from dcdaemon.store.upkeep import Upkeep
 from dcdaemon.store.write_lane import WriteLane
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 #: An hour of 8 GPUs and all else of their node, or half an hour of 64.
 BUFFERED_BYTES = 16 * 1024 * 1024
 _COUNT = select(func.count()).select_from(job)
@@ -108,19 +107,12 @@ class SqlStore:
         self.node = node
         self._database = database
         self.retention = retention
-        self._tell = tell
-        self._schema: str | None = HEAD
+        self._reads = ReadLane(database)
         ledger_turn, self._samples_turn = database.turns()
         self._ledger = WriteLane(database, ledger_turn, durable=True)
         self._samples = WriteLane(database, self._samples_turn, durable=False)
         self._writer = SampleWriter(node, self._samples, buffered_bytes, tell)
-
-    def _read(self, work: Callable[[Connection], T]) -> T:
-        try:
-            with self._database.reader.connect() as connection:
-                return work(connection)
-        except DBAPIError as error:
-            raise unavailable(error, self._database.name) or error from error
+        self._upkeep = Upkeep(node, self._reads, self._samples, self._writer, tell)
 
     def submit(
         self, specs: Sequence[JobSpec], at: float, actor: Actor, predictions: Sequence[Prediction] = ()
@@ -134,27 +126,27 @@ class SqlStore:
 
     def job(self, job_id: int) -> Job | None:
         """Return one job, or None."""
-        return self._read(lambda connection: jobs.find_one(connection, job_id))
+        return self._reads.run(lambda connection: jobs.find_one(connection, job_id))
 
     def jobs(self, query: JobQuery) -> list[Job]:
         """Return the jobs that match."""
-        return self._read(lambda connection: jobs.find(connection, query))
+        return self._reads.run(lambda connection: jobs.find(connection, query))
 
     def fates(self, job_ids: Iterable[int]) -> dict[int, Fate]:
         """Return where each known id stands."""
-        return self._read(lambda connection: jobs.fates(connection, job_ids))
+        return self._reads.run(lambda connection: jobs.fates(connection, job_ids))
 
     def past_runs(self, most: int) -> list[PastRun]:
         """Return the last runs of all nodes of which the time is known, the oldest first."""
-        return self._read(lambda connection: past_runs.last(connection, most))
+        return self._reads.run(lambda connection: past_runs.last(connection, most))
 
     def past_peaks(self, user: str, most: int) -> list[PastPeak]:
         """Return what a user's runs on one GPU held that ended well, the newest first; of the last `most` jobs."""
-        return self._read(lambda connection: past_runs.peaks(connection, user, most))
+        return self._reads.run(lambda connection: past_runs.peaks(connection, user, most))
 
     def env_refs(self, ended_since: float) -> set[str]:
         """Return the environments of all jobs that are unfinished or ended since then."""
-        return self._read(lambda connection: jobs.env_refs(connection, ended_since))
+        return self._reads.run(lambda connection: jobs.env_refs(connection, ended_since))
 
     def book(self, metered: Sequence[Metered], usage: Sequence[UsageDelta]) -> None:
         """Add measured energy and usage to the ledger, and move the meters, in one durable transaction."""
@@ -163,19 +155,19 @@ class SqlStore:
 
     def meters(self) -> list[MeterState]:
         """Return where each meter of this node stood."""
-        return self._read(lambda connection: ledger.meters(connection, self.node))
+        return self._reads.run(lambda connection: ledger.meters(connection, self.node))
 
     def usage(self, job_ids: Iterable[int]) -> dict[int, Usage]:
         """Return the usage of each job that has any."""
-        return self._read(lambda connection: ledger.usage_of(connection, job_ids))
+        return self._reads.run(lambda connection: ledger.usage_of(connection, job_ids))
 
     def energy(self, by: str, since: float | None) -> list[EnergyRow]:
         """Sum booked energy by user, job, gpu or day, largest first; raise BadInput for anything else."""
-        return self._read(lambda connection: ledger.energy_by(connection, self.node, by, since))
+        return self._reads.run(lambda connection: ledger.energy_by(connection, self.node, by, since))
 
     def gpu_time(self, since: float, step_s: int) -> list[GpuTime]:
         """Return what each account and user used of this node's GPUs since then, summed up in steps of time."""
-        return self._read(lambda connection: gpu_time.used_since(connection, self.node, since, step_s))
+        return self._reads.run(lambda connection: gpu_time.used_since(connection, self.node, since, step_s))
 
     def record(self, samples: Sequence[AnySample]) -> None:
         """Keep samples in memory until the next flush."""
@@ -188,11 +180,11 @@ class SqlStore:
 
     def gpu_samples(self, gpu: int, since: float, until: float) -> list[GpuSample]:
         """Return the stored samples of one GPU, oldest first."""
-        return self._read(lambda connection: samples.gpu_samples(connection, self.node, gpu, since, until))
+        return self._reads.run(lambda connection: samples.gpu_samples(connection, self.node, gpu, since, until))
 
     def gpu_speeds(self, since: float) -> list[GpuSpeed]:
         """Return how fast each GPU was since then while it was busy."""
-        return self._read(lambda connection: gpu_speeds.gpu_speeds(connection, self.node, since))
+        return self._reads.run(lambda connection: gpu_speeds.gpu_speeds(connection, self.node, since))
 
     def save_gpus(self, infos: Sequence[GpuInfo], at: float) -> None:
         """Remember the GPUs of this node."""
@@ -200,7 +192,7 @@ class SqlStore:
 
     def marks(self) -> list[GpuMark]:
         """Return the operator's marks on GPUs of this node."""
-        return self._read(lambda connection: gpus.marks(connection, self.node))
+        return self._reads.run(lambda connection: gpus.marks(connection, self.node))
 
     def mark(self, mark: GpuMark, at: float, actor: Actor) -> None:
         """Drain a GPU in the actor's name, or restore it when the mark says nothing."""
@@ -216,7 +208,7 @@ class SqlStore:
 
     def bookings(self, over_after: float) -> list[Booking]:
         """Return the bookings of this node that are not over by then, the first to begin first."""
-        return self._read(lambda connection: bookings.find(connection, self.node, over_after))
+        return self._reads.run(lambda connection: bookings.find(connection, self.node, over_after))
 
     def raise_anomalies(self, findings: Sequence[Finding], at: float, *, momentary: bool = False) -> list[Anomaly]:
         """Store new anomalies and return them; one that is open already is left as it is."""
@@ -235,7 +227,7 @@ class SqlStore:
         self, *, since: float | None = None, open_only: bool = False, job_id: int | None = None
     ) -> list[Anomaly]:
         """Return anomalies, newest first."""
-        return self._read(partial(anomalies.find, since=since, open_only=open_only, job_id=job_id))
+        return self._reads.run(partial(anomalies.find, since=since, open_only=open_only, job_id=job_id))
 
     def acknowledge(self, anomaly_id: int, at: float, actor: Actor) -> bool:
         """Note that somebody has seen it; False when there is no such anomaly."""
@@ -250,7 +242,7 @@ class SqlStore:
     ) -> list[Event]:
         """Return this node's newest events, at most `limit`, oldest first; those after a known one with `after_id`."""
         query = partial(events.find, node=self.node, since=since, kinds=kinds, after_id=after_id, limit=limit)
-        return self._read(query)
+        return self._reads.run(query)
 
     def add_reports(self, reports: Sequence[Report]) -> None:
         """Keep what jobs reported."""
@@ -259,19 +251,19 @@ class SqlStore:
 
     def reports(self, job_id: int) -> list[Report]:
         """Return what one job reported, oldest first."""
-        return self._read(lambda connection: records.reports_of(connection, job_id))
+        return self._reads.run(lambda connection: records.reports_of(connection, job_id))
 
     def report_count(self, job_id: int, attempt: int | None = None) -> int:
         """Return how many lines one job, or one attempt of it, reported."""
-        return self._read(lambda connection: records.report_count(connection, job_id, attempt))
+        return self._reads.run(lambda connection: records.report_count(connection, job_id, attempt))
 
     def audit(self, since: float | None = None, job_id: int | None = None) -> list[AuditRow]:
         """Return the audit rows, oldest first."""
-        return self._read(lambda connection: audit.audit_rows(connection, since, job_id))
+        return self._reads.run(lambda connection: audit.audit_rows(connection, since, job_id))
 
     def find_audit(self, query: AuditQuery) -> list[AuditRow]:
         """Return this node's audit rows that match, oldest first."""
-        return self._read(lambda connection: audit.find(connection, self.node, query))
+        return self._reads.run(lambda connection: audit.find(connection, self.node, query))
 
     def note(self, change: Change, at: float, actor: Actor) -> None:
         """Add a row to the audit for a change of something that is not in the database."""
@@ -284,11 +276,11 @@ class SqlStore:
 
     def token(self, token_hash: str) -> Token | None:
         """Return this node's token of that hash, valid or not."""
-        return self._read(lambda connection: tokens.find_one(connection, self.node, token_hash))
+        return self._reads.run(lambda connection: tokens.find_one(connection, self.node, token_hash))
 
     def tokens(self) -> list[Token]:
         """Return this node's tokens, revoked ones too, the oldest first."""
-        return self._read(lambda connection: tokens.find(connection, self.node))
+        return self._reads.run(lambda connection: tokens.find(connection, self.node))
 
     def revoke_token(self, token_hash: str, at: float, actor: Actor) -> bool:
         """Have a token open nothing from now on; False when there is none that is not revoked already."""
@@ -300,56 +292,20 @@ class SqlStore:
 
     def roll_up(self, now: float) -> int:
         """Fold closed minutes and hours of samples; idempotent; return rows written."""
-        self._look_at_schema(now)
-        done = self._read(partial(marks, node=self.node))
-        if ahead := too_far(done, now):
-            self._samples.run(partial(wind_back, node=self.node, places=ahead))
-            done |= ahead
-        written_until = self._writer.written_until(now)
-        return sum(
-            self._fold(series, bucket_s, done.get((series.raw.name, bucket_s), 0), written_until)
-            for series in SERIES.values()
-            for bucket_s in series.folded
-        )
-
-    def _look_at_schema(self, now: float) -> None:
-        """Tell once when another program has migrated the database under this one."""
-        stored = self._read(stored_revision)
-        if stored != self._schema:
-            self._schema = stored
-            message = (
-                f"the database has schema {stored} now, this daemon writes {HEAD}: restart it with the new version"
-            )
-            self._tell(Event(now, EventKind.SCHEMA_CHANGED, "database", message, {"stored": stored, "known": HEAD}))
-
-    def _fold(self, series: Series, bucket_s: int, until: int, now: float) -> int:
-        rows = 0
-        find = partial(next_task, node=self.node, series=series, bucket_s=bucket_s, now=now)
-        while task := self._read(partial(find, folded_until=until)):
-            folded = self._read(partial(fold, task=task))
-            rows += self._samples.run(partial(write_folded, folded=folded))
-            until = task.stop
-        return rows
+        return self._upkeep.roll_up(now)
 
     def prune(self, now: float) -> int:
         """Delete samples, events, anomalies and reports past their retention, in slices; return rows deleted."""
-        self.roll_up(now)
-        return sum(self._run_slices(delete_slice) for delete_slice in expired(self.node, self.retention, now))
-
-    def _run_slices(self, work: Callable[[Connection], int | None]) -> int:
-        rows = 0
-        while (done := self._samples.run(work)) is not None:
-            rows += done
-        return rows
+        return self._upkeep.prune(self.retention, now)
 
     def reserve_job_ids(self, up_to: int) -> None:
         """Give no new job an id up to this one: something on disk has it, whatever the store remembers."""
-        if up_to > self._read(jobs.newest_id):
+        if up_to > self._reads.run(jobs.newest_id):
             self._ledger.run(lambda connection: jobs.reserve_ids(connection, up_to))
 
     def backup(self, path: Path, wish: BackupWish = PLAIN) -> BackupMade:
-        """Write a consistent copy to a new file while work goes on; raise Refused on PostgreSQL."""
-        return self._database.backup(path, wish)
+        """Write a consistent copy to a new file while work goes on; raise Refused, StoreUnavailable."""
+        return self._database.backup(path, replace(wish, node=self.node))
 
     def facts(self) -> StoreFacts:
         """Describe the database."""
@@ -362,9 +318,9 @@ class SqlStore:
         return StoreFacts(
             url=self._database.name,
             dialect=self._database.dialect,
-            schema=self._read(stored_revision),
+            schema=self._reads.run(stored_revision),
             size_bytes=self._database.size_bytes(),
-            jobs=self._read(lambda connection: connection.execute(_COUNT).scalar_one()),
+            jobs=self._reads.run(lambda connection: connection.execute(_COUNT).scalar_one()),
             samples_dropped=self._writer.dropped,
         )
 

@@ -1,12 +1,12 @@
 """One fake driver, our collector and the other tools on it."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from fake_nvml.fake_driver import FakeDriver, build
-from fake_nvml.patience import eventually
+from lack import missing
+from patience import until
 
 from dcdaemon.core.samples import GpuReading
 from dcdaemon.telemetry.gpu_source import NvmlSource
@@ -18,10 +18,7 @@ PEERS = Path(__file__).parents[2] / ".venv" / "peers" / "bin"
 def peers() -> Path:
     """The folder of the other tools' programs."""
     if not (PEERS / "nvitop-exporter").exists():
-        hint = "the other tools are not installed: make peers"
-        if os.environ.get("CI") == "true":
-            pytest.fail(hint)
-        pytest.skip(hint)
+        missing("the other tools are not installed: make peers")
     return PEERS
 
 
@@ -50,7 +47,7 @@ def ours() -> Iterator[Callable[..., GpuReading]]:
         source = NvmlSource(0.25)
         sources.append(source)
         source.start()
-        eventually(lambda: enough(source.read()), within_s=30)
+        until(lambda: enough(source.read()), within_s=30)
         return source.read()
 
     yield read

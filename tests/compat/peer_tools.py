@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fake_nvml.patience import eventually
+from patience import until
 
 _TIMEOUT_S = 60
 _NVITOP = """
@@ -85,7 +85,7 @@ def nvitop_exporter(programs: Path, gpus: int, processes: int = 0) -> Iterator[S
             return there[0] == gpus and there[1] >= processes and set(page) == before
 
         try:
-            eventually(full, within_s=_TIMEOUT_S)
+            until(full, within_s=_TIMEOUT_S)
             yield page
         finally:
             exporter.terminate()

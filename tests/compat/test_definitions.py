@@ -6,7 +6,7 @@ import pynvml
 import pytest
 from definitions import READ_BY_PEERS, Definition, definitions
 from fake_nvml.fake_driver import FakeDriver
-from fake_nvml.patience import eventually
+from patience import until
 
 from dcdaemon.core.metric import metrics_of
 from dcdaemon.core.samples import GpuSample, MigSample
@@ -34,7 +34,7 @@ def samples(library, tmp_path_factory):
         source.start()
         try:
             told = [(BOARDS.index(one.board), one.attribute) for one in definitions()]
-            eventually(lambda: has_all(source.read().samples, told), within_s=30)
+            until(lambda: has_all(source.read().samples, told), within_s=30)
             yield source.read().samples
         finally:
             source.close()

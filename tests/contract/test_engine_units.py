@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from patience import until
 
 from dcdaemon.core.errors import Refused, StartFailed
 from dcdaemon.core.job import Job, JobSpec, JobState
@@ -73,14 +74,6 @@ class Node:
             until(lambda job=job: isinstance(self.engine.outcome(job), Ended | Vanished | Unlaunched))
             until(lambda job=job: shown(job.id, "LoadState") == "not-found")
         self.engine.close()
-
-
-def until(condition):
-    deadline = time.monotonic() + DEADLINE_S
-    while not (result := condition()):
-        assert time.monotonic() < deadline, "it did not come about"
-        time.sleep(0.02)
-    return result
 
 
 def shown(job_id: int, what: str) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from fake_nvml.fake_driver import FakeDriver, build
-from fake_nvml.patience import eventually
 from fake_nvml.quick_plan import quick_plan
+from patience import until
 
 from dcdaemon.core.metric import metrics_of
 from dcdaemon.core.ports import GpuSource
@@ -45,7 +45,7 @@ def complete(source: GpuSource) -> bool:
 
 def test_gpus_are_told_in_order_with_a_sample_each(source):
     source.start()
-    eventually(lambda: complete(source))
+    until(lambda: complete(source))
     reading = source.read()
     assert [gpu.index for gpu in reading.gpus] == [sample.gpu for sample in reading.samples] == [0, 1, 2]
     assert len({gpu.uuid for gpu in reading.gpus}) == 3
@@ -57,7 +57,7 @@ def test_gpus_are_told_in_order_with_a_sample_each(source):
 
 def test_values_are_possible_and_stamped_with_now(source):
     source.start()
-    eventually(lambda: complete(source))
+    until(lambda: complete(source))
     for gpu, sample in zip(source.read().gpus, source.read().samples, strict=True):
         assert 0 <= sample.util_ratio <= 1
         assert 0 < sample.mem_used_bytes <= sample.mem_total_bytes == gpu.mem_total_bytes
@@ -70,7 +70,7 @@ def test_values_are_possible_and_stamped_with_now(source):
 
 def test_the_units_of_a_busy_gpu_are_busy_and_every_value_is_in_its_range(source):
     source.start()
-    eventually(lambda: complete(source) and source.read().samples[1].sm_active_ratio)
+    until(lambda: complete(source) and source.read().samples[1].sm_active_ratio)
     idle, busy, _ = source.read().samples
     for sample in (idle, busy):
         for metric in metrics_of(GpuSample):
@@ -86,29 +86,29 @@ def test_the_units_of_a_busy_gpu_are_busy_and_every_value_is_in_its_range(source
 
 def test_a_released_source_tells_what_there_is_and_no_value_until_it_is_taken_back(source):
     source.start()
-    eventually(lambda: complete(source))
+    until(lambda: complete(source))
     source.release(600)
     reading = source.read()
     assert (len(reading.gpus), reading.samples, reading.lost) == (3, (), frozenset())
     assert abs(reading.released_until - time.time() - 600) < 60
     assert "dcd gpus release --end" in reading.driver_error
     source.release(0)
-    eventually(lambda: complete(source))
+    until(lambda: complete(source))
     assert (source.read().released_until, source.read().driver_error) == (None, None)
 
 
 def test_a_release_is_over_by_itself(source):
     source.start()
-    eventually(lambda: complete(source))
+    until(lambda: complete(source))
     source.release(0.05)
-    eventually(lambda: complete(source) and source.read().released_until is None)
+    until(lambda: complete(source) and source.read().released_until is None)
 
 
 def test_samples_renew_themselves_and_energy_does_not_run_back(source):
     source.start()
-    eventually(lambda: complete(source))
+    until(lambda: complete(source))
     before = source.read().samples
-    eventually(
+    until(
         lambda: (
             complete(source)
             and all(b.monotonic_s < a.monotonic_s for b, a in zip(before, source.read().samples, strict=True))
@@ -127,7 +127,7 @@ def test_close_is_quick_and_may_come_twice_or_before_the_start(source):
 
 def test_a_closed_source_still_answers(source):
     source.start()
-    eventually(lambda: complete(source))
+    until(lambda: complete(source))
     before = time.monotonic()
     source.close()
     source.close()

@@ -6,13 +6,13 @@ import shlex
 import signal
 import sqlite3
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from patience import until
 
 from dcdaemon.core.errors import StoreUnavailable
 from dcdaemon.core.event import Event, EventKind
@@ -88,13 +88,6 @@ def answers(engine: sa.Engine) -> bool:
     with contextlib.suppress(sa.exc.OperationalError), engine.connect():
         return True
     return False
-
-
-def until(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not happened():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.02)
 
 
 @pytest.fixture(params=["locked_sqlite", "stopped_postgresql"])

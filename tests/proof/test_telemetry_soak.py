@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from fake_nvml import soak_source
 from fake_nvml.fake_driver import FakeDriver, build
-from fake_nvml.patience import eventually
+from patience import until
 
 pytestmark = pytest.mark.proof
 REPOSITORY = Path(__file__).parents[2]
@@ -35,8 +35,8 @@ class Reader:
         self._status = folder / "status"
         command = [sys.executable, soak_source.__file__, str(self._status)]
         self._process = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(REPOSITORY)})
-        eventually(self._status.exists)
-        eventually(self.all_answer)
+        until(self._status.exists)
+        until(self.all_answer)
 
     def now(self) -> dict[str, Any]:
         return json.loads(self._status.read_text())
@@ -123,7 +123,7 @@ def test_a_hundred_thousand_polls_leave_the_child_and_the_daemon_as_they_were(dr
         bring(gpu)
         time.sleep(0.3)
         take_away(gpu)
-        eventually(reader.all_answer, within_s=30)
+        until(reader.all_answer, within_s=30)
         if warm is None and reader.now()["polls"] >= WARM_POLLS:
             warm = reader.size()
     after, now = reader.size(), reader.now()
@@ -153,9 +153,9 @@ def test_children_that_come_and_go_leave_nothing_behind(driver, reader, capsys):
             driver.gpu(turn % GPUS, crash=1)
         else:
             reader.release()
-        eventually(lambda child=child: reader.now()["child"] != child, within_s=30)
+        until(lambda child=child: reader.now()["child"] != child, within_s=30)
         driver.gpu(turn % GPUS, crash=None)
-        eventually(reader.all_answer, within_s=30)
+        until(reader.all_answer, within_s=30)
         sizes.append(reader.size())
     warm, after = sizes[WARM_REPLACEMENTS], sizes[-1]
     with capsys.disabled():

@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 import pytest
 from fake_nvml.fake_driver import FakeDriver, build
+from patience import until
 from system.nursery import Nursery
 
 from dcdaemon.client.http import Client
@@ -27,15 +27,6 @@ WITHIN_S = 20.0
 ENDED_STATES = frozenset(
     {"succeeded", "failed", "cancelled", "timed_out", "out_of_memory", "preempted", "interrupted", "lost"}
 )
-
-
-def until(condition: Callable[[], Any], what: str = "what was waited for", within_s: float = WITHIN_S) -> Any:
-    """Poll until the condition gives something true, and return that."""
-    deadline = time.monotonic() + within_s
-    while not (result := condition()):
-        assert time.monotonic() < deadline, f"{what} did not come about in {within_s} s"
-        time.sleep(0.005)
-    return result
 
 
 class Site:

@@ -1,12 +1,12 @@
 """A daemon and its shims whose wall clock a test sets, while time goes on: libfaketime, the offset read from a file."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lack import missing
 from system.daemon_process import Site, until
 
 #: Shims get a bare environment; here they are to live in the same time as their daemon.
@@ -23,9 +23,7 @@ def library() -> Path:
     """Return the library; without it skip, or fail where CI=true."""
     found = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
     if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no libfaketime; install faketime")
-        pytest.skip("no libfaketime; install faketime")
+        missing("no libfaketime: apt-get install faketime")
     return found
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from fake_nvml.fake_driver import FakeDriver, build
-from fake_nvml.patience import alive
+from patience import alive
 from system.daemon_process import until
 
 from benchmarks.node import Node, running_node

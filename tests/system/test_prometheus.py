@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import psutil
 import pytest
-from prometheus import free_port, new_prometheus, program, promtool_check
+from lack import program
+from prometheus import free_port, new_prometheus, promtool_check
 from readings import Exposition, full
 from scene import Scene
 from system.daemon_process import until

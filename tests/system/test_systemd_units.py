@@ -1,13 +1,12 @@
 """The units in systemd/ as systemd itself reads them; nothing is started."""
 
-import os
 import re
-import shutil
 import subprocess
 from configparser import RawConfigParser
 from pathlib import Path
 
 import pytest
+from lack import program
 
 from dcdaemon.telemetry import bmc, bmc_unit, drives, sensors
 
@@ -19,19 +18,10 @@ INHERITED_SANDBOX = (
 )  # fmt: skip
 
 
-def systemd_tool(name: str) -> str:
-    path = shutil.which(name)
-    if path is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{name} is not installed")
-        pytest.skip(f"{name} is not installed")
-    return path
-
-
 def verify(unit: Path, tmp_path: Path, *scope: str) -> subprocess.CompletedProcess[str]:
     """Let systemd read the unit; exit status 0 alone does not mean that it knew every line."""
     return subprocess.run(
-        [systemd_tool("systemd-analyze"), *scope, "verify", "--man=no", str(unit)],
+        [program("systemd-analyze", "systemd"), *scope, "verify", "--man=no", str(unit)],
         env={"PATH": "/usr/bin:/bin", "XDG_RUNTIME_DIR": str(tmp_path), "HOME": str(tmp_path), "LC_ALL": "C"},
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
@@ -96,7 +86,7 @@ MOST_EXPOSED = {"dcdaemon": 3.2, "dcdaemon-sensors": 2.0, "dcdaemon-bmc": 2.0, "
 def test_what_runs_as_root_has_little_that_can_be_abused(name, tmp_path):
     unit = installed_copy(f"{name}.service", tmp_path)
     result = subprocess.run(
-        [systemd_tool("systemd-analyze"), "security", "--offline=true", "--no-pager", str(unit)],
+        [program("systemd-analyze", "systemd"), "security", "--offline=true", "--no-pager", str(unit)],
         capture_output=True, text=True, timeout=60, check=False, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
     )  # fmt: skip
     score = re.search(r"Overall exposure level for \S+: ([\d.]+)", result.stdout)
@@ -153,7 +143,7 @@ def test_the_hardened_daemon_may_do_what_it_needs_and_no_more():
 
 def test_directories_get_modes_that_let_users_through_to_their_own_jobs(tmp_path):
     subprocess.run(
-        [systemd_tool("systemd-tmpfiles"), f"--root={tmp_path}", "--create", UNITS / "dcdaemon.tmpfiles"],
+        [program("systemd-tmpfiles", "systemd"), f"--root={tmp_path}", "--create", UNITS / "dcdaemon.tmpfiles"],
         check=True, timeout=60,
     )  # fmt: skip
     modes = {path: (tmp_path / path).stat().st_mode & 0o777 for path in ("var/lib/dcdaemon", "run/dcdaemon")}
@@ -166,7 +156,7 @@ def test_directories_get_modes_that_let_users_through_to_their_own_jobs(tmp_path
 
 def test_the_account_is_one_systemd_can_create(tmp_path):
     result = subprocess.run(
-        [systemd_tool("systemd-sysusers"), f"--root={tmp_path}", "--dry-run", UNITS / "dcdaemon.sysusers"],
+        [program("systemd-sysusers", "systemd"), f"--root={tmp_path}", "--dry-run", UNITS / "dcdaemon.sysusers"],
         capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
     assert "dcdaemon" in result.stderr + result.stdout

@@ -2,11 +2,11 @@
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import patience
 import pytest
 from scene import ADA, BOB, ROOT, Scene
 
@@ -154,15 +154,8 @@ class Aside:
 
 
 @pytest.fixture
-def until() -> Callable[[Callable[[], Any]], Any]:
-    def wait(condition: Callable[[], Any]) -> Any:
-        deadline = time.monotonic() + DEADLINE_S
-        while not (result := condition()):
-            assert time.monotonic() < deadline, "it did not come about"
-            time.sleep(0.005)
-        return result
-
-    return wait
+def until() -> Callable[..., Any]:
+    return patience.until
 
 
 @pytest.fixture

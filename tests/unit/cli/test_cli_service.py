@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from lack import program
 
 from dcdaemon.admin import service
 from dcdaemon.admin.layout import Texts
@@ -15,15 +16,6 @@ from dcdaemon.cli.catalog import VERBS
 from dcdaemon.cli.completion import SHELLS, scripts
 from dcdaemon.cli.man import _text, man_page
 from dcdaemon.cli.verbs import service as verbs
-
-
-def program(name: str) -> str:
-    found = shutil.which(name)
-    if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{name} is not installed")
-        pytest.skip(f"{name} is not installed")
-    return found
 
 
 def run(*command: str, text: str = "", **env: str) -> str:
@@ -36,22 +28,24 @@ def run(*command: str, text: str = "", **env: str) -> str:
 
 
 def test_the_man_page_is_read_by_groff_without_a_warning():
-    run(program("groff"), "-man", "-Tutf8", "-ww", "-z", text=man_page())
+    run(program("groff", "groff-base"), "-man", "-Tutf8", "-ww", "-z", text=man_page())
 
 
 def test_the_man_page_is_rendered_with_every_verb_and_found_by_its_name(tmp_path):
     page = tmp_path / "dcd.1"
     page.write_text(man_page())
-    shown = run(program("man"), "-l", str(page), MANWIDTH="100", HOME=str(tmp_path))
+    shown = run(program("man", "man-db"), "-l", str(page), MANWIDTH="100", HOME=str(tmp_path))
     assert "dcd - queue jobs on GPUs" in shown
     assert [verb for verb in VERBS if f"dcd {verb}" not in shown] == []
     assert "sudo dcd service install --dry-run" in shown
     assert "'" in shown
-    assert "dcd - queue jobs on GPUs" in run(program("lexgrog"), str(page))
+    assert "dcd - queue jobs on GPUs" in run(program("lexgrog", "man-db"), str(page))
 
 
 def test_a_line_that_begins_like_a_command_of_roff_is_only_text():
-    shown = run(program("groff"), "-man", "-Tascii", "-ww", text=f".TH X 1\n.SH N\n{_text(f'.x a{chr(92)}b')}\n")
+    shown = run(
+        program("groff", "groff-base"), "-man", "-Tascii", "-ww", text=f".TH X 1\n.SH N\n{_text(f'.x a{chr(92)}b')}\n"
+    )
     assert ".x a\\b" in shown
 
 

@@ -1,28 +1,19 @@
 """Patience, and a listener where systemd would be."""
 
 import socket
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import patience
 import pytest
 
 DEADLINE_S = 10.0
 
 
 @pytest.fixture
-def until() -> Callable[[Callable[[], Any]], Any]:
-    """Poll until the condition gives something true, and return that."""
-
-    def wait(condition: Callable[[], Any]) -> Any:
-        deadline = time.monotonic() + DEADLINE_S
-        while not (result := condition()):
-            assert time.monotonic() < deadline, "it did not come about"
-            time.sleep(0.002)
-        return result
-
-    return wait
+def until() -> Callable[..., Any]:
+    return patience.until
 
 
 class Systemd:

@@ -9,7 +9,7 @@ from scene import Scene
 
 from dcdaemon.config.model import Config
 from dcdaemon.core.errors import StoreUnavailable
-from dcdaemon.daemon.build import make_calendar
+from dcdaemon.daemon.calendar_work import make_calendar
 from dcdaemon.daemon.timers import Calendar, CalendarJob
 from dcdaemon.runner.envs import EnvFiles
 

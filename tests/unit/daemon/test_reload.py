@@ -12,8 +12,8 @@ from dcdaemon.config.load import load
 from dcdaemon.config.model import SETTINGS
 from dcdaemon.core.errors import BadConfig, Refused
 from dcdaemon.core.job import JobState
-from dcdaemon.daemon.build import thresholds
 from dcdaemon.daemon.reload import LIVE, OF_OTHERS, Reload
+from dcdaemon.daemon.settings import thresholds
 from dcdaemon.scheduler.policy import Order
 
 

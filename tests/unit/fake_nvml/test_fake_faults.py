@@ -9,8 +9,8 @@ import time
 
 import pynvml
 import pytest
-from fake_nvml.patience import eventually
 from field_reader import values
+from patience import until
 
 
 def test_a_gpu_that_needs_a_reset_or_is_lost_answers_nothing_and_harms_no_other(driver, gpu):
@@ -63,7 +63,7 @@ def test_a_hung_gpu_holds_its_caller_alone_until_the_fault_is_gone(driver, gpu):
     caller.join(0.1)
     assert caller.is_alive()
     driver.gpu(0, hang=None)
-    eventually(lambda: not caller.is_alive())
+    until(lambda: not caller.is_alive())
 
 
 def test_a_hang_may_concern_some_quantities_alone(driver, gpu):
@@ -73,7 +73,7 @@ def test_a_hang_may_concern_some_quantities_alone(driver, gpu):
     caller.join(0.1)
     assert caller.is_alive()
     driver.gpu(0, hang=None)
-    eventually(lambda: not caller.is_alive())
+    until(lambda: not caller.is_alive())
 
 
 def test_a_hung_driver_holds_every_caller(driver, gpu):
@@ -82,7 +82,7 @@ def test_a_hung_driver_holds_every_caller(driver, gpu):
     callers[0].join(0.1)
     assert all(caller.is_alive() for caller in callers)
     driver.driver(hang=None)
-    eventually(lambda: not any(caller.is_alive() for caller in callers))
+    until(lambda: not any(caller.is_alive() for caller in callers))
 
 
 def test_a_slow_gpu_takes_its_time_for_each_call(driver, gpu):

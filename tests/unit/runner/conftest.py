@@ -4,27 +4,18 @@ import os
 import queue
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import until
 
 from dcdaemon.runner.launch import Launcher
 from dcdaemon.runner.records import Ended, ExitRecord, LaunchSpec, Outcome
 
 DEADLINE_S = 10.0
-
-
-def until(condition: Callable[[], Any], what: str = "the condition") -> Any:
-    """Poll until the condition gives something true, and return that."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not (result := condition()):
-        assert time.monotonic() < deadline, f"{what} did not come about in {DEADLINE_S} s"
-        time.sleep(0.005)
-    return result
 
 
 class Node:

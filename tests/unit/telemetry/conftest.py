@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from fake_nvml.fake_driver import FakeDriver, build
 from fake_nvml.quick_plan import quick_plan
+from fixtures.host_tree import plant
 
 from dcdaemon.core.event import Event
 from dcdaemon.telemetry.gpu_plan import Patience, Plan
@@ -21,6 +22,12 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def driver(library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDriver:
     return FakeDriver(library, tmp_path / "state", count=4).installed(monkeypatch)
+
+
+@pytest.fixture
+def roots(tmp_path: Path) -> tuple[Path, Path]:
+    """The /proc and /sys of a server."""
+    return plant("xeon.tree", tmp_path)
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import time
 from pathlib import Path
 
 import pytest
-from fake_nvml.patience import eventually
 from fuse_mount.silent import BLOCK_BYTES, FSTYPE, SilentMount, why_not
+from patience import until
 
 from dcdaemon.core.event import EventKind
 from dcdaemon.telemetry.filesystem import FilesystemProbes
@@ -134,7 +134,7 @@ def test_a_dead_mount_stops_nothing_is_told_once_and_asked_once(proc):
     finally:
         mounts.hung.clear()
         mounts.released.set()
-    eventually(lambda: probes.read(7.0)[1].error is None)
+    until(lambda: probes.read(7.0)[1].error is None)
     assert kinds(events)[-1] == (EventKind.MOUNT_ANSWERS, "/mnt/b")
 
 
@@ -158,7 +158,7 @@ def test_no_more_threads_than_the_limit_wait_for_dead_mounts(tmp_path):
     mounts = Mounts(*dead)
     probes, before = FilesystemProbes(tmp_path, [].append, deadline_s=0.0, ask=mounts), statvfs_threads()
     try:
-        eventually(lambda: len(probes.read(0.0)) == 40)
+        until(lambda: len(probes.read(0.0)) == 40)
         errors = [sample.error for sample in probes.read(1.0)]
         assert errors.count("not asked: 32 others do not answer") == 8
         assert len(statvfs_threads() - before) == 32
@@ -172,7 +172,7 @@ def test_its_thread_ends_with_it(proc):
     probes.read(0.0)
     assert len(statvfs_threads() - before) == 1
     del probes
-    eventually(lambda: not statvfs_threads() - before)
+    until(lambda: not statvfs_threads() - before)
 
 
 def test_healthy_mounts_share_one_lasting_thread(proc):
@@ -230,7 +230,7 @@ def test_a_real_mount_that_hangs_is_reported_and_found_again(tmp_path):
     mount = SilentMount(point)
     try:
         began_s = time.monotonic()
-        eventually(lambda: len(probes.read(1.0)) == 2)
+        until(lambda: len(probes.read(1.0)) == 2)
         assert time.monotonic() - began_s >= DEADLINE_S
         root, silent = probes.read(2.0)
         assert root.size_bytes
@@ -238,7 +238,7 @@ def test_a_real_mount_that_hangs_is_reported_and_found_again(tmp_path):
         assert kinds(events) == [(EventKind.MOUNT_SILENT, str(point))]
 
         mount.answer()
-        eventually(lambda: probes.read(3.0)[1].error is None)
+        until(lambda: probes.read(3.0)[1].error is None)
         assert probes.read(4.0)[1].available_bytes == 300 * BLOCK_BYTES
         assert kinds(events)[1:] == [(EventKind.MOUNT_ANSWERS, str(point))]
     finally:

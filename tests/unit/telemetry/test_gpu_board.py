@@ -142,6 +142,19 @@ def test_mig_instances_hold_until_the_next_list_or_until_they_are_too_old(board)
     assert board.reading(18.0).migs == ()
 
 
+def test_a_gpu_is_cut_until_a_child_says_otherwise(board):
+    assert board.reading(0.0).cut == frozenset()
+    board.hear(said(1, 1.0, cut=True), 1.0)
+    board.hear(said(1, 2.0), 2.0)
+    assert board.reading(2.0).cut == {1}
+    # Nobody may take it for whole before a new child has looked.
+    board.new_child(3.0)
+    board.hear(hello(), 3.0)
+    assert board.reading(3.0).cut == {1}
+    board.hear(said(1, 4.0, cut=False), 4.0)
+    assert board.reading(4.0).cut == frozenset()
+
+
 def test_a_released_driver_withdraws_everything_but_what_the_gpus_are(board):
     board.release(1e9)
     reading = board.reading(0.1)

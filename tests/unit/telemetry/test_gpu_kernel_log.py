@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fake_nvml.patience import alive, eventually
+from patience import alive, until
 
 from dcdaemon.core.collector import CollectorReport
 from dcdaemon.core.event import Event, EventKind
@@ -85,7 +85,7 @@ def test_lines_of_the_driver_are_heard_with_their_time_and_all_others_passed_ove
         entry("usb 1-1: new device"), entry(XID), "{ NVRM no JSON", entry(["N", 999]), entry(None),
         entry(list(b"NVRM: \xff bytes")), entry("NVRM: last", at_us=2_000_000),
     )  # fmt: skip
-    eventually(lambda: len(log.heard) == 3)
+    until(lambda: len(log.heard) == 3)
     assert log.heard == [(1_000_000.25, XID), (1_000_000.25, "NVRM: \ufffd bytes"), (2.0, "NVRM: last")]
     assert follower.speaks
     assert log.told == []
@@ -94,7 +94,7 @@ def test_lines_of_the_driver_are_heard_with_their_time_and_all_others_passed_ove
 
 def test_a_journalctl_that_ends_is_started_again_where_it_left_off_and_told_once(log):
     log.follow(entry(XID, cursor="s=7;i=9"), end=1)
-    eventually(lambda: len(log.calls()) >= 3)
+    until(lambda: len(log.calls()) >= 3)
     first, second, *_ = (call.split(" ", 1)[1] for call in log.calls())
     assert (first, second) == ("--lines=0", "--no-tail --after-cursor=s=7;i=9")
     assert [(event.kind, event.subject) for event in log.told] == [(EventKind.UNREADABLE, "kernel log")]
@@ -104,7 +104,7 @@ def test_a_journalctl_that_ends_is_started_again_where_it_left_off_and_told_once
 
 def test_what_journalctl_says_about_itself_is_passed_on_and_its_place_forgotten(log):
     log.follow(entry(XID), "Failed to seek to cursor: Invalid argument", end=1)
-    eventually(lambda: len(log.calls()) >= 2)
+    until(lambda: len(log.calls()) >= 2)
     assert log.calls()[1].endswith(" --lines=0")
     assert log.told[0].message.endswith("exit code 1: Failed to seek to cursor: Invalid argument")
 
@@ -125,7 +125,7 @@ def test_a_machine_without_journalctl_is_told_once_and_asked_no_more(log, monkey
 def test_where_no_journal_is_kept_nothing_is_started_and_nothing_told(log, tmp_path):
     shutil.rmtree(tmp_path / "journal")
     follower = log.follow(entry(XID))
-    eventually(lambda: log.reports)
+    until(lambda: log.reports)
     assert (log.reports[-1].lack.why, log.reports[-1].lack.wrong) == (
         "no journal is kept here: XIDs come from NVML alone",
         False,
@@ -137,7 +137,7 @@ def test_where_no_journal_is_kept_nothing_is_started_and_nothing_told(log, tmp_p
 
 def test_closing_ends_the_program(log):
     follower = log.follow(entry(XID))
-    eventually(lambda: log.heard)
+    until(lambda: log.heard)
     pid = int(log.calls()[0].split()[0])
     assert alive(pid)
     follower.close()
@@ -163,11 +163,11 @@ def test_the_program_ends_with_the_daemon(tmp_path):
         [sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]
     ) as daemon:
         pid_file = tmp_path / "pid"
-        eventually(lambda: pid_file.exists() and pid_file.read_text().strip())
+        until(lambda: pid_file.exists() and pid_file.read_text().strip())
         follower = int(pid_file.read_text())
         assert alive(follower)
         daemon.kill()
-    eventually(lambda: not alive(follower))
+    until(lambda: not alive(follower))
 
 
 @pytest.mark.skipif(not shutil.which("journalctl"), reason="no journalctl here")

@@ -5,7 +5,7 @@ import time
 from collections import defaultdict
 
 import pytest
-from fake_nvml.patience import eventually
+from patience import until
 
 from dcdaemon.telemetry.gpu_lanes import Lanes
 
@@ -41,7 +41,7 @@ class Gpus:
 
     def hold(self, gpu: int) -> None:
         self._gates[gpu].clear()
-        eventually(lambda: self.under_way[gpu])
+        until(lambda: self.under_way[gpu])
 
     def let_go(self, gpu: int) -> None:
         self._gates[gpu].set()
@@ -49,7 +49,7 @@ class Gpus:
     def go_on(self, *gpus: int) -> bool:
         """Tell whether each of these is polled twice more from now on."""
         before = {gpu: len(self.polled[gpu]) for gpu in gpus}
-        eventually(lambda: all(len(self.polled[gpu]) >= before[gpu] + 2 for gpu in gpus))
+        until(lambda: all(len(self.polled[gpu]) >= before[gpu] + 2 for gpu in gpus))
         return True
 
     def in_one_line(self) -> bool:
@@ -66,24 +66,24 @@ def gpus():
 
 
 def test_all_gpus_of_a_sweep_are_in_one_line_in_their_order(gpus):
-    eventually(lambda: gpus.lines.count([0, 1, 2, 3]) >= 3)
+    until(lambda: gpus.lines.count([0, 1, 2, 3]) >= 3)
 
 
 @pytest.mark.parametrize("stuck", [0, 2, 3])
 def test_the_others_go_on_while_one_is_stuck_and_in_the_end_all_share_a_line_again(gpus, stuck):
-    eventually(lambda: gpus.lines)
+    until(lambda: gpus.lines)
     others = [gpu for gpu in range(4) if gpu != stuck]
     gpus.hold(stuck)
     assert gpus.go_on(*others)
     assert gpus.under_way[stuck] == 1
     gpus.let_go(stuck)
     assert gpus.go_on(stuck, *others)
-    eventually(gpus.in_one_line, within_s=20)
+    until(gpus.in_one_line, within_s=20)
     assert gpus.most_at_once == 1  # never two threads in one GPU
 
 
 def test_several_stuck_gpus_do_not_stop_the_others(gpus):
-    eventually(lambda: gpus.lines)
+    until(lambda: gpus.lines)
     gpus.hold(1)
     gpus.go_on(0, 2, 3)
     gpus.hold(2)
@@ -91,41 +91,41 @@ def test_several_stuck_gpus_do_not_stop_the_others(gpus):
     gpus.let_go(1)
     assert gpus.go_on(0, 1, 3)
     gpus.let_go(2)
-    eventually(gpus.in_one_line, within_s=20)
+    until(gpus.in_one_line, within_s=20)
     assert gpus.most_at_once == 1
 
 
 def test_all_stuck_gpus_come_back(gpus):
-    eventually(lambda: gpus.lines)
+    until(lambda: gpus.lines)
     for gpu in range(4):
         gpus.hold(gpu)
     for gpu in range(4):
         gpus.let_go(gpu)
-    eventually(gpus.in_one_line, within_s=20)
+    until(gpus.in_one_line, within_s=20)
 
 
 def test_a_slow_gpu_has_a_lane_of_its_own_until_it_is_quick_again(gpus):
-    eventually(lambda: gpus.lines)
+    until(lambda: gpus.lines)
     gpus.slow_s[2] = 0.08
-    eventually(lambda: gpus.lines[-1] == [2])
+    until(lambda: gpus.lines[-1] == [2])
     assert gpus.go_on(0, 1, 3)
     lines = len(gpus.lines)
     assert gpus.go_on(2)
     assert not any(2 in line and len(line) > 1 for line in gpus.lines[lines:])
     gpus.slow_s[2] = 0.0
-    eventually(gpus.in_one_line, within_s=20)
+    until(gpus.in_one_line, within_s=20)
 
 
 def test_what_a_stuck_sweep_had_read_before_is_said_without_it(gpus):
-    eventually(lambda: gpus.lines)
+    until(lambda: gpus.lines)
     gpus.hold(3)
     lines = len(gpus.lines)
-    eventually(lambda: [0, 1, 2] in gpus.lines[lines - 1 :])
+    until(lambda: [0, 1, 2] in gpus.lines[lines - 1 :])
 
 
 def test_a_single_gpu_needs_no_second_thread(monkeypatch):
     alone = Gpus(1)
-    eventually(lambda: alone.lines)
+    until(lambda: alone.lines)
     threads = threading.active_count()
     alone.hold(0)
     time.sleep(3 * INTERVAL_S)

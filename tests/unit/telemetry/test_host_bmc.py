@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -10,6 +9,7 @@ import sys
 import time
 
 import pytest
+from lack import program
 
 from dcdaemon.core.event import EventKind
 from dcdaemon.core.samples import BmcSample
@@ -38,15 +38,6 @@ set_working_mc 0x20
 """
 
 
-def program(name: str) -> str:
-    path = shutil.which(name)
-    if path is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{name} is not installed (apt: ipmitool openipmi)")
-        pytest.skip(f"{name} is not installed (apt: ipmitool openipmi)")
-    return path
-
-
 def sensor_record(number: int, entity: int, name: str) -> list[int]:
     """A full sensor record (IPMI 2.0, table 43-1): degrees C in two's complement, no thresholds."""
     body = [0x20, 0, number, entity, 1, 0x67, 0x40, 1, 1, *[0] * 6, 0x80, 1, 0, 0, 1, *[0] * 9, 0x7F, 0x80]
@@ -73,7 +64,7 @@ def bmc(tmp_path):
     running = []
 
     def start(sensors, power=None):
-        simulator, ipmitool = program("ipmi_sim"), program("ipmitool")
+        simulator, ipmitool = program("ipmi_sim", "openipmi"), program("ipmitool")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
             found.bind(("127.0.0.1", 0))
             port = found.getsockname()[1]

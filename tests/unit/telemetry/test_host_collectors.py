@@ -6,7 +6,6 @@ import time
 from dataclasses import fields
 
 import pytest
-from fixtures.host_tree import plant
 
 from dcdaemon.core.event import EventKind
 from dcdaemon.core.metric import metrics_of
@@ -28,16 +27,6 @@ from dcdaemon.telemetry.host import LinuxHost
 
 SWEEP_S = 5.0
 BASE = {"cpu", "memory", "pressure", "tcp", "edac", "rapl", "sensors", "disks", "filesystems", "interfaces"}
-
-
-@pytest.fixture
-def roots(tmp_path):
-    return plant("xeon.tree", tmp_path)
-
-
-@pytest.fixture
-def told():
-    return []
 
 
 @pytest.fixture

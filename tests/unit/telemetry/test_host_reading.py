@@ -17,16 +17,6 @@ KIB = 1024
 STAT = "cpu  {user} 0 300 {idle} 100 0 0 0 50 0\ncpu0 1 1 1 1 1 1 1 1 1 1\n"
 
 
-@pytest.fixture
-def roots(tmp_path):
-    return plant("xeon.tree", tmp_path)
-
-
-@pytest.fixture
-def told():
-    return []
-
-
 def test_cpu_utilisation_needs_two_readings(roots, told):
     proc, _ = roots
     cpu = Cpu(proc, told.append)

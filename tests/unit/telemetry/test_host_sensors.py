@@ -23,11 +23,6 @@ def sys(tmp_path):
     return plant("xeon.tree", tmp_path)[1]
 
 
-@pytest.fixture
-def told():
-    return []
-
-
 def by_name(samples):
     return {f"{sample.chip}/{sample.sensor}": sample for sample in samples}
 

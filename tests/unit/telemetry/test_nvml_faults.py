@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import pytest
 from fake_nvml.fake_driver import FakeDriver
-from fake_nvml.patience import alive, eventually
 from fake_nvml.quick_plan import INTERVAL_S, quick_plan
+from patience import alive, until
 
 from dcdaemon.core.event import Event, EventKind
 from dcdaemon.core.samples import GpuSample
@@ -40,8 +40,8 @@ def of_kind(told: Iterable[Event], kind: EventKind) -> list[Event]:
 def read_times(source: NvmlSource, gpus: Iterable[int], for_s: float) -> dict[int, list[float]]:
     """Return when each of these GPUs was read in the next seconds, by the samples' own time stamps."""
     times: dict[int, list[float]] = defaultdict(list)
-    until = time.monotonic() + for_s
-    while time.monotonic() < until:
+    ends_s = time.monotonic() + for_s
+    while time.monotonic() < ends_s:
         for gpu in gpus:
             read_s = sample(source, gpu).monotonic_s
             if read_s and read_s not in times[gpu]:
@@ -74,14 +74,14 @@ def test_a_hung_gpu_is_withdrawn_told_once_and_comes_back_in_the_same_child(driv
     source = start(deadline_s=60)
     child = source.child_pid
     driver.gpu(2, hang=1)
-    eventually(lambda: fresh(source) == {0, 1, 3})
-    eventually(lambda: (EventKind.GPU_STALE, 2) in kinds(told))
+    until(lambda: fresh(source) == {0, 1, 3})
+    until(lambda: (EventKind.GPU_STALE, 2) in kinds(told))
     assert source.read().driver_error is None
     assert [gpu.index for gpu in source.read().gpus] == [0, 1, 2, 3]
 
     driver.gpu(2, hang=None)
-    eventually(lambda: fresh(source) == {0, 1, 2, 3})
-    eventually(lambda: (EventKind.GPU_FOUND, 2) in kinds(told))
+    until(lambda: fresh(source) == {0, 1, 2, 3})
+    until(lambda: (EventKind.GPU_FOUND, 2) in kinds(told))
     assert kinds(told) == [(EventKind.GPU_STALE, 2), (EventKind.GPU_FOUND, 2)]
     assert source.child_pid == child
 
@@ -90,11 +90,11 @@ def test_two_hung_gpus_do_not_hide_the_others_either(driver, start):
     source = start(deadline_s=60)
     driver.gpu(1, hang=1)
     driver.gpu(2, hang=1)
-    eventually(lambda: fresh(source) == {0, 3})
+    until(lambda: fresh(source) == {0, 3})
     driver.gpu(1, hang=None)
-    eventually(lambda: fresh(source) == {0, 1, 3})
+    until(lambda: fresh(source) == {0, 1, 3})
     driver.gpu(2, hang=None)
-    eventually(lambda: fresh(source) == {0, 1, 2, 3})
+    until(lambda: fresh(source) == {0, 1, 2, 3})
 
 
 def test_a_gpu_that_hangs_from_the_start_does_not_hide_the_others(driver, told):
@@ -102,8 +102,8 @@ def test_a_gpu_that_hangs_from_the_start_does_not_hide_the_others(driver, told):
     source = NvmlSource(tell=told.append, upkeep=Upkeep(quick_plan(), Patience(60)))
     source.start()
     try:
-        eventually(lambda: fresh(source) == {1, 2, 3})
-        eventually(lambda: kinds(told) == [(EventKind.GPU_STALE, 0)])
+        until(lambda: fresh(source) == {1, 2, 3})
+        until(lambda: kinds(told) == [(EventKind.GPU_STALE, 0)])
     finally:
         source.close()
 
@@ -111,9 +111,9 @@ def test_a_gpu_that_hangs_from_the_start_does_not_hide_the_others(driver, told):
 def test_a_slow_gpu_still_tells_its_values(driver, start):
     source = start(deadline_s=60)
     driver.gpu(1, slow="250:temp", temp=77)
-    eventually(lambda: sample(source, 1).temp_c == 77)
+    until(lambda: sample(source, 1).temp_c == 77)
     driver.gpu(1, slow=None, temp=55)
-    eventually(lambda: sample(source, 1).temp_c == 55)
+    until(lambda: sample(source, 1).temp_c == 55)
 
 
 class Deaf(NvmlChild):
@@ -142,12 +142,12 @@ def test_a_second_child_takes_over_when_it_reaches_the_gpu_that_the_first_does_n
     source = NvmlSource(tell=told.append, upkeep=Upkeep(quick_plan(), Patience(1.0), Deaf))
     source.start()
     try:
-        eventually(lambda: fresh(source) >= {0, 1, 3})
+        until(lambda: fresh(source) >= {0, 1, 3})
         first = source.child_pid
-        eventually(lambda: fresh(source) == {0, 1, 2, 3}, within_s=20)
+        until(lambda: fresh(source) == {0, 1, 2, 3}, within_s=20)
         assert source.child_pid != first
-        eventually(lambda: not alive(first))
-        eventually(lambda: of_kind(told, EventKind.CHILD_REPLACED))
+        until(lambda: not alive(first))
+        until(lambda: of_kind(told, EventKind.CHILD_REPLACED))
         (replaced,) = of_kind(told, EventKind.CHILD_REPLACED)
         assert replaced.message.startswith("gpu 2 was silent for ")
     finally:
@@ -163,8 +163,8 @@ def test_a_second_child_that_does_no_better_is_dismissed_and_the_first_goes_on(d
 
     source = start(launch, deadline_s=0.8)
     driver.gpu(2, hang=1)
-    eventually(lambda: len(born) == 2)
-    eventually(born[1].gone)
+    until(lambda: len(born) == 2)
+    until(born[1].gone)
     assert source.child_pid == born[0].pid
     assert fresh(source) == {0, 1, 3}
     assert EventKind.CHILD_REPLACED not in {event.kind for event in told}
@@ -174,33 +174,33 @@ def test_a_second_child_that_does_no_better_is_dismissed_and_the_first_goes_on(d
 def test_a_lost_gpu_is_told_once_and_so_is_its_return(driver, start, told, fault, words):
     source = start()
     driver.gpu(1, {fault: 1})
-    eventually(lambda: source.read().lost == {1})
+    until(lambda: source.read().lost == {1})
     driver.gpu(1, {fault: None})
-    eventually(lambda: source.read().lost == frozenset() and fresh(source) == {0, 1, 2, 3})
-    eventually(lambda: kinds(told) == [(EventKind.GPU_LOST, 1), (EventKind.GPU_FOUND, 1)])
+    until(lambda: source.read().lost == frozenset() and fresh(source) == {0, 1, 2, 3})
+    until(lambda: kinds(told) == [(EventKind.GPU_LOST, 1), (EventKind.GPU_FOUND, 1)])
     assert told[0].message == f"gpu 1 is lost to the driver ({words})"
 
 
 def test_a_driver_that_falls_silent_is_one_event_and_so_is_its_answer(driver, start, told):
     source = start(deadline_s=60)
     driver.driver(hang=1)
-    eventually(lambda: not source.read().samples)
-    eventually(lambda: kinds(told) == [(EventKind.DRIVER_SILENT, None)])
+    until(lambda: not source.read().samples)
+    until(lambda: kinds(told) == [(EventKind.DRIVER_SILENT, None)])
     assert told[0].message.endswith("the values of all 4 are withdrawn")
     driver.driver(hang=None)
-    eventually(lambda: fresh(source) == {0, 1, 2, 3})
-    eventually(lambda: kinds(told) == [(EventKind.DRIVER_SILENT, None), (EventKind.DRIVER_RETURNED, None)])
+    until(lambda: fresh(source) == {0, 1, 2, 3})
+    until(lambda: kinds(told) == [(EventKind.DRIVER_SILENT, None), (EventKind.DRIVER_RETURNED, None)])
 
 
 def test_a_driver_that_is_gone_is_told_before_it_is_asked_again_and_so_is_its_return(driver, start, told):
     source = start(retry_s=60)
     driver.driver(init_error=9)
     driver.reload()
-    eventually(lambda: of_kind(told, EventKind.DRIVER_SILENT))
+    until(lambda: of_kind(told, EventKind.DRIVER_SILENT))
     driver.driver(init_error=None)
     source.release(0)  # asks at once
-    eventually(lambda: fresh(source) == {0, 1, 2, 3})
-    eventually(lambda: of_kind(told, EventKind.DRIVER_RETURNED))
+    until(lambda: fresh(source) == {0, 1, 2, 3})
+    until(lambda: of_kind(told, EventKind.DRIVER_RETURNED))
     [silent] = of_kind(told, EventKind.DRIVER_SILENT)
     assert "the NVIDIA driver cannot be used" in silent.message
 
@@ -211,19 +211,19 @@ def test_a_driver_that_is_gone_after_a_release_does_not_answer_with_every_child(
     source.release(60)
     driver.driver(init_error=9)
     source.release(0)
-    eventually(lambda: of_kind(told, EventKind.DRIVER_SILENT))
+    until(lambda: of_kind(told, EventKind.DRIVER_SILENT))
     tried = len(launched)
-    eventually(lambda: len(launched) > tried + 2)
+    until(lambda: len(launched) > tried + 2)
     assert kinds(told) == [(EventKind.DRIVER_RELEASED, None), (EventKind.DRIVER_SILENT, None)]
 
 
 def test_a_child_that_crashes_is_replaced_and_told(driver, start, told):
     source = start()
     driver.gpu(0, crash=1)
-    eventually(lambda: source.read().driver_error == "the telemetry child was ended by SIGABRT")
+    until(lambda: source.read().driver_error == "the telemetry child was ended by SIGABRT")
     driver.gpu(0, crash=None)
-    eventually(lambda: fresh(source) == {0, 1, 2, 3} and source.read().driver_error is None)
-    eventually(lambda: of_kind(told, EventKind.CHILD_REPLACED))
+    until(lambda: fresh(source) == {0, 1, 2, 3} and source.read().driver_error is None)
+    until(lambda: of_kind(told, EventKind.CHILD_REPLACED))
     message = of_kind(told, EventKind.CHILD_REPLACED)[0].message
     assert message == "the telemetry child was ended by SIGABRT: another one has taken its place"
 
@@ -231,16 +231,16 @@ def test_a_child_that_crashes_is_replaced_and_told(driver, start, told):
 def test_a_driver_that_is_loaded_anew_is_found_again_and_its_counters_begin_anew(driver, start, told):
     source = start()
     driver.reload()
-    eventually(lambda: of_kind(told, EventKind.COUNTER_RESET))
-    eventually(lambda: fresh(source) == {0, 1, 2, 3} and sample(source, 0).energy_counter_mj == 0)
+    until(lambda: of_kind(told, EventKind.COUNTER_RESET))
+    until(lambda: fresh(source) == {0, 1, 2, 3} and sample(source, 0).energy_counter_mj == 0)
     assert {event.gpu for event in of_kind(told, EventKind.COUNTER_RESET)} <= {0, 1, 2, 3}
 
 
 def test_a_counter_that_runs_backwards_is_one_event_and_passes_as_it_is(driver, start, told):
     source = start()
     driver.gpu(0, energy_mj=12)
-    eventually(lambda: sample(source, 0).energy_counter_mj == 12)
-    eventually(lambda: kinds(told) == [(EventKind.COUNTER_RESET, 0)])
+    until(lambda: sample(source, 0).energy_counter_mj == 12)
+    until(lambda: kinds(told) == [(EventKind.COUNTER_RESET, 0)])
     assert (told[0].subject, told[0].message) == (
         "gpu 0", "gpu 0 counts anew: energy_counter_mj from 5000000000 to 12",
     )  # fmt: skip
@@ -251,14 +251,14 @@ def test_a_counter_that_runs_backwards_is_one_event_and_passes_as_it_is(driver, 
 def test_nonsense_is_dropped_counted_and_told_once_a_burst(driver, start, told):
     source = start()
     driver.gpu(0, temp=4_000_000)
-    eventually(lambda: sample(source, 0).temp_c is None)
+    until(lambda: sample(source, 0).temp_c is None)
     assert source.implausible_values == 1
     assert kinds(told) == [(EventKind.IMPLAUSIBLE_VALUE, 0)]
     assert told[0].evidence == {"metric": "temp_c", "value": 4_000_000}
     driver.gpu(0, temp=50)
-    eventually(lambda: sample(source, 0).temp_c == 50)
+    until(lambda: sample(source, 0).temp_c == 50)
     driver.gpu(0, temp=4_000_001)
-    eventually(lambda: len(told) == 2)
+    until(lambda: len(told) == 2)
     assert sample(source, 0).power_w == 100.5
 
 
@@ -266,12 +266,12 @@ def test_nonsense_is_dropped_counted_and_told_once_a_burst(driver, start, told):
 def test_what_fails_for_the_moment_is_asked_again_and_what_is_refused_is_not(driver, start, code):
     source = start()
     driver.gpu(0, {"error.temp": code})
-    eventually(lambda: sample(source, 0).temp_c is None)
+    until(lambda: sample(source, 0).temp_c is None)
     driver.gpu(0, {"error.temp": None}, util=77)
     if code == 999:
-        eventually(lambda: sample(source, 0).temp_c == 40)
+        until(lambda: sample(source, 0).temp_c == 40)
     else:
-        eventually(lambda: sample(source, 0).util_ratio == 0.77)
+        until(lambda: sample(source, 0).util_ratio == 0.77)
         assert sample(source, 0).temp_c is None
 
 
@@ -284,25 +284,25 @@ def test_an_xid_of_nvml_is_an_event_and_the_samples_newest_code(driver, start, t
         time.sleep(0.2)
         return bool(xids())
 
-    eventually(seen)
+    until(seen)
     first = xids()[0]
     assert (first.gpu, first.subject, first.evidence["xid"], first.evidence["source"]) == (2, "gpu 2", 79, "nvml")
     assert first.message == "gpu 2: XID 79, the GPU has fallen off the bus"
-    eventually(lambda: sample(source, 2).last_xid == 79)
+    until(lambda: sample(source, 2).last_xid == 79)
     assert sample(source, 0).last_xid is None
 
 
 def test_a_gpu_without_events_is_no_trouble(driver, start, told):
     driver.gpu(0, event_types=0)
     source = start()
-    eventually(lambda: fresh(source) == {0, 1, 2, 3})
+    until(lambda: fresh(source) == {0, 1, 2, 3})
 
     def seen() -> bool:
         driver.event(1, "xid", 31)
         time.sleep(0.2)
         return bool(told)
 
-    eventually(seen)
+    until(seen)
     assert {event.gpu for event in told} == {1}
 
 
@@ -310,11 +310,11 @@ def test_a_call_for_recovery_is_told_once_by_the_event_and_by_the_value(driver, 
     source = start()
     driver.gpu(3, recovery_action=1)
     driver.event(3, "recovery", 1)
-    eventually(lambda: sample(source, 3).recovery_action == 1)
-    eventually(lambda: kinds(told) == [(EventKind.RECOVERY_ACTION, 3)])
+    until(lambda: sample(source, 3).recovery_action == 1)
+    until(lambda: kinds(told) == [(EventKind.RECOVERY_ACTION, 3)])
     assert told[0].message == "gpu 3: the driver asks for a reset of the GPU"
     driver.gpu(3, recovery_action=0)
-    eventually(lambda: len(told) == 2)
+    until(lambda: len(told) == 2)
     assert told[1].message == "gpu 3: the driver asks for nothing any more"
 
 
@@ -331,9 +331,9 @@ def test_the_driver_is_released_and_taken_back(driver, start, told):
     driver.driver(count=2)  # loaded anew, with fewer GPUs
 
     source.release(0)
-    eventually(lambda: fresh(source) == {0, 1})
+    until(lambda: fresh(source) == {0, 1})
     assert (source.read().released_until, source.read().driver_error) == (None, None)
-    eventually(lambda: EventKind.DRIVER_RETURNED in {event.kind for event in told})
+    until(lambda: EventKind.DRIVER_RETURNED in {event.kind for event in told})
     assert EventKind.DRIVER_SILENT not in {event.kind for event in told}
 
 
@@ -341,7 +341,7 @@ def test_a_release_ends_by_itself(driver, start):
     source = start()
     source.release(0.3)
     assert source.read().released_until is not None
-    eventually(lambda: source.read().released_until is None and fresh(source) == {0, 1, 2, 3})
+    until(lambda: source.read().released_until is None and fresh(source) == {0, 1, 2, 3})
 
 
 def test_a_source_that_is_released_closes_at_once(driver, start):

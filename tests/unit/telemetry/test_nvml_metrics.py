@@ -5,7 +5,7 @@ from dataclasses import fields
 
 import pytest
 from fake_nvml.fake_driver import FakeDriver
-from fake_nvml.patience import eventually
+from patience import until
 
 from dcdaemon.core.metric import metrics_of
 from dcdaemon.core.samples import GpuReading, GpuSample
@@ -108,7 +108,7 @@ def test_every_value_of_a_hopper_is_the_drivers_in_the_samples_unit(library, tmp
         driver.gpu(1, says)
         expected |= holds
     source = start()
-    eventually(lambda: sample(source.read(), 1).sm_active_ratio is not None)
+    until(lambda: sample(source.read(), 1).sm_active_ratio is not None)
     got = sample(source.read(), 1)
     assert {name: getattr(got, name) for name in expected} == pytest.approx(expected, abs=1e-9)
     assert isinstance(got.energy_counter_mj, int)
@@ -159,10 +159,10 @@ def test_a_counter_of_32_bits_is_lengthened_by_the_rate_beside_it(driver, start)
     turns = 3
     driver.gpu(0, {"gpm": 1, "gpm.20": 0}, pcie_tx_bytes=2**32 - 10)
     source = start()
-    eventually(lambda: sample(source.read(), 0).pcie_tx_bytes == 0)
+    until(lambda: sample(source.read(), 0).pcie_tx_bytes == 0)
     # As many MiB/s as make three turns in an interval, while the counter shows none of them.
     driver.gpu(0, {"gpm.20": turns * 2**12 / 0.2}, pcie_tx_bytes=5)
-    eventually(lambda: (sample(source.read(), 0).pcie_tx_bytes or 0) > 2 * 2**32)
+    until(lambda: (sample(source.read(), 0).pcie_tx_bytes or 0) > 2 * 2**32)
 
 
 def test_a_counter_of_32_bits_without_a_rate_is_unknown(driver, start):
@@ -176,7 +176,7 @@ def test_each_process_has_its_share_and_its_instance(driver, start):
     driver.mig(1, 0, gi=9, ci=0)
     driver.gpu(1, compute=f"{me}:77:9:0")
     source = start()
-    eventually(lambda: any(p.sm_util_ratio for p in sample(source.read(), 0).processes))
+    until(lambda: any(p.sm_util_ratio for p in sample(source.read(), 0).processes))
     mine, under_mps = sample(source.read(), 0).processes
     assert (mine.pid, mine.sm_util_ratio, mine.instance) == (me, 0.4, None)
     assert (under_mps.pid, under_mps.mem_used_bytes) == (parent, 5)
@@ -188,7 +188,7 @@ def test_mig_instances_tell_their_memory_and_activity(driver, start):
     driver.mig(2, 0, {"gpm.2": 30, "gpm.5": 20, "gpm.10": 10}, gi=9, ci=0, name="NVIDIA H100 MIG 1g.10gb")
     driver.mig(2, 1, gi=11, ci=1, mem_total=20 * GIB, mem_used=3 * GIB)
     source = start()
-    eventually(lambda: len(source.read().migs) == 2 and source.read().migs[0].sm_active_ratio is not None)
+    until(lambda: len(source.read().migs) == 2 and source.read().migs[0].sm_active_ratio is not None)
     first, second = sorted(source.read().migs, key=lambda mig: mig.instance)[::-1]
     assert (first.gpu, first.instance, first.uuid, first.profile) == (2, "9/0", "MIG-fake-0002-0", "1g.10gb")
     assert (first.sm_active_ratio, first.tensor_active_ratio, first.dram_active_ratio) == (0.3, 0.2, 0.1)
@@ -201,7 +201,9 @@ def test_mig_instances_tell_their_memory_and_activity(driver, start):
 def test_a_gpu_that_is_cut_and_made_whole_is_asked_anew_what_it_supports(driver, start):
     source = start()
     driver.mig(0, 0)
-    eventually(lambda: sample(source.read(), 0).util_ratio is None and len(source.read().migs) == 1, within_s=30)
+    until(lambda: sample(source.read(), 0).util_ratio is None and len(source.read().migs) == 1, within_s=30)
+    assert source.read().cut == {0}
     driver.mig(0, 0, gi=None)
     driver.gpu(0, mig_mode=0)
-    eventually(lambda: sample(source.read(), 0).util_ratio == 0.1 and not source.read().migs, within_s=30)
+    until(lambda: sample(source.read(), 0).util_ratio == 0.1 and not source.read().migs, within_s=30)
+    assert source.read().cut == frozenset()

@@ -11,8 +11,8 @@ from typing import ClassVar
 
 import pytest
 from fake_nvml.fake_driver import FakeDriver, build
-from fake_nvml.patience import alive, eventually
 from fake_nvml.quick_plan import INTERVAL_S, quick_plan
+from patience import alive, until
 
 from dcdaemon.core.samples import GpuReading, GpuSample
 from dcdaemon.telemetry.gpu_plan import Patience, Plan
@@ -74,7 +74,7 @@ def test_the_numa_node_is_the_hosts_however_many_there_are(driver, start):
 def test_a_change_is_seen_within_the_next_polls(driver, start):
     source = start()
     driver.gpu(1, util=99)
-    eventually(lambda: sample(source.read(), 1).util_ratio == 0.99)
+    until(lambda: sample(source.read(), 1).util_ratio == 0.99)
 
 
 def test_processes_are_named_and_vanished_ones_left_out(driver, start):
@@ -116,20 +116,20 @@ def test_an_implausible_value_is_dropped_and_counted(driver, start):
 def test_a_counter_that_went_back_is_shown_as_it_is(driver, start):
     source = start()
     driver.gpu(0, energy_mj=12)
-    eventually(lambda: sample(source.read(), 0).energy_counter_mj == 12)
+    until(lambda: sample(source.read(), 0).energy_counter_mj == 12)
 
 
 @pytest.mark.parametrize(("fault", "error"), [("lost", "lost"), ("reset_required", "reset required")])
 def test_a_lost_gpu_is_told_and_harms_no_other(driver, start, fault, error):
     source = start()
     driver.gpu(1, **{fault: 1})
-    eventually(lambda: source.read().lost == {1})
+    until(lambda: source.read().lost == {1})
     got = sample(source.read(), 1)
     assert (got.error, got.util_ratio, got.processes) == (error, None, None)
-    eventually(lambda: fresh(source) == {0, 1, 2, 3})
+    until(lambda: fresh(source) == {0, 1, 2, 3})
 
     driver.gpu(1, **{fault: None})
-    eventually(lambda: source.read().lost == frozenset() and sample(source.read(), 1).util_ratio == 0.11)
+    until(lambda: source.read().lost == frozenset() and sample(source.read(), 1).util_ratio == 0.11)
 
 
 def test_a_library_that_writes_to_standard_output_disturbs_nothing(driver, start, capfd):
@@ -152,9 +152,9 @@ def test_a_hung_driver_is_told_with_its_age_and_read_and_close_stay_quick(driver
         driver.gpu(gpu, hang=1)
     driver.driver(hang=1)
     slowest_s = 0.0
-    until = time.monotonic() + 10
+    deadline_s = time.monotonic() + 10
     while not (source.read().driver_error or "").startswith("the driver does not answer since "):
-        assert time.monotonic() < until
+        assert time.monotonic() < deadline_s
         before = time.monotonic()
         source.read()
         slowest_s = max(slowest_s, time.monotonic() - before)
@@ -166,7 +166,7 @@ def test_a_hung_driver_is_told_with_its_age_and_read_and_close_stay_quick(driver
     before = time.monotonic()
     source.close()
     assert time.monotonic() - before < 1
-    eventually(lambda: not alive(hung))
+    until(lambda: not alive(hung))
 
 
 def test_a_hang_during_start_is_overcome_once_the_driver_answers(driver):
@@ -175,9 +175,9 @@ def test_a_hang_during_start_is_overcome_once_the_driver_answers(driver):
     source = NvmlSource(upkeep=Upkeep(quick_plan(), patience))
     source.start()
     try:
-        eventually(lambda: source.read().driver_error)
+        until(lambda: source.read().driver_error)
         driver.driver(hang=None)
-        eventually(lambda: fresh(source) == {0, 1, 2, 3})
+        until(lambda: fresh(source) == {0, 1, 2, 3})
         assert source.read().driver_error is None
     finally:
         source.close()
@@ -187,9 +187,9 @@ def test_a_crash_in_the_driver_is_told_and_the_child_restarted(driver, start):
     source = start()
     first_child = source.child_pid
     driver.gpu(0, crash=1)
-    eventually(lambda: source.read().driver_error == "the telemetry child was ended by SIGABRT")
+    until(lambda: source.read().driver_error == "the telemetry child was ended by SIGABRT")
     driver.gpu(0, crash=None)
-    eventually(lambda: fresh(source) == {0, 1, 2, 3} and source.read().driver_error is None)
+    until(lambda: fresh(source) == {0, 1, 2, 3} and source.read().driver_error is None)
     assert source.child_pid != first_child
 
 
@@ -204,16 +204,16 @@ def test_a_driver_that_cannot_be_used_is_told_and_asked_again(driver, start, cod
     assert (reading.gpus, reading.samples, reading.driver_version) == ((), (), None)
 
     driver.driver(init_error=None)
-    eventually(lambda: fresh(source) == {0, 1, 2, 3})
+    until(lambda: fresh(source) == {0, 1, 2, 3})
 
 
 def test_a_driver_unloaded_under_us_is_told_and_found_again(driver, start):
     source = start()
     driver.driver(init_error=9)
     os.kill(source.child_pid, signal.SIGTERM)
-    eventually(lambda: "Driver Not Loaded" in (source.read().driver_error or ""))
+    until(lambda: "Driver Not Loaded" in (source.read().driver_error or ""))
     driver.driver(init_error=None, count=2)
-    eventually(lambda: fresh(source) == {0, 1})
+    until(lambda: fresh(source) == {0, 1})
     assert len(source.read().gpus) == 2
 
 
@@ -273,13 +273,13 @@ def test_at_most_one_stuck_child_is_left_behind(driver, start, monkeypatch):
     for gpu in range(4):
         driver.gpu(gpu, hang=1)
     driver.driver(hang=1)
-    eventually(lambda: len(Unkillable.born) == 2)
+    until(lambda: len(Unkillable.born) == 2)
     time.sleep(0.9)  # two deadlines
     assert len(Unkillable.born) == 2
     assert "does not answer" in source.read().driver_error
 
     os.kill(Unkillable.born[0].pid, signal.SIGKILL)
-    eventually(lambda: len(Unkillable.born) == 3)
+    until(lambda: len(Unkillable.born) == 3)
     before = time.monotonic()
     source.close()
     assert time.monotonic() - before < 1
@@ -309,7 +309,7 @@ def test_the_child_goes_when_the_daemon_is_killed(driver, hung):
                 driver.gpu(gpu, hang=1)
             time.sleep(3 * INTERVAL_S)
         daemon.kill()
-    eventually(lambda: not alive(child))
+    until(lambda: not alive(child))
 
 
 def test_the_child_is_small(driver, start):

@@ -5,8 +5,9 @@ import time
 from pathlib import Path
 
 import pytest
-from fake_nvml.patience import eventually
+from patience import until
 
+from dcdaemon.core.gpu import GpuProcess
 from dcdaemon.telemetry.process_identity import ProcessIdentities
 from dcdaemon.telemetry.processes import LoadMeter, descendants, process_load, start_ticks
 
@@ -58,7 +59,7 @@ def test_a_real_busy_process_keeps_about_one_core_and_a_sleeper_none():
         subprocess.Popen(["sleep", "60"]) as idle,
     ):
         try:
-            eventually(lambda: process_load([busy.pid]).get(busy.pid, 0) > 0.05)
+            until(lambda: process_load([busy.pid]).get(busy.pid, 0) > 0.05)
             meter.load_of_jobs({1: [busy.pid], 2: [idle.pid]})
             time.sleep(0.3)
             loads = meter.load_of_jobs({1: [busy.pid], 2: [idle.pid]})
@@ -82,28 +83,27 @@ def test_descendants_are_children_and_grandchildren():
     assert descendants(sleeper) == ()
 
 
-def test_a_process_is_described_with_its_owner_command_and_age():
-    with subprocess.Popen(["sleep", "61.5"]) as process:
+def described(*argv: str) -> GpuProcess:
+    """Return what is told of a process that holds 42 bytes of a GPU, once it runs its command."""
+    with subprocess.Popen(argv) as process:
         try:
             identities = ProcessIdentities()
-            eventually(lambda: identities.describe(process.pid, 42).command)
-            described = identities.describe(process.pid, 42)
+            until(lambda: identities.describe(process.pid, 42).command)
+            return identities.describe(process.pid, 42)
         finally:
             process.kill()
-    assert (described.command, described.mem_used_bytes) == ("sleep 61.5", 42)
-    assert described.user == ProcessIdentities().describe(os.getpid(), None).user
-    assert 0 <= described.age_s < 10
+
+
+def test_a_process_is_described_with_its_owner_command_and_age():
+    sleeper = described("sleep", "61.5")
+    assert (sleeper.command, sleeper.mem_used_bytes) == ("sleep 61.5", 42)
+    assert sleeper.user == ProcessIdentities().describe(os.getpid(), None).user
+    assert 0 <= sleeper.age_s < 10
 
 
 def test_a_secret_on_a_command_line_is_not_shown():
-    with subprocess.Popen(["sh", "-c", "sleep 61.7; true", "--api-token", "hunter2"]) as process:
-        try:
-            identities = ProcessIdentities()
-            eventually(lambda: identities.describe(process.pid, 42).command)
-            described = identities.describe(process.pid, 42)
-        finally:
-            process.kill()
-    assert described.command == "sh -c sleep 61.7; true --api-token ***"
+    shell = described("sh", "-c", "sleep 61.7; true", "--api-token", "hunter2")
+    assert shell.command == "sh -c sleep 61.7; true --api-token ***"
 
 
 def test_a_pid_that_is_not_here_has_no_identity():

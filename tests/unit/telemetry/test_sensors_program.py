@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import stat
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from fake_drives.fake_drives import FakeDrives, build
+from lack import missing, program
 
 from dcdaemon.core.samples import DriveSample
 from dcdaemon.telemetry.drives import DriveHealth
@@ -51,10 +51,7 @@ def samples_in(out: Path) -> dict[str, DriveSample]:
 
 @pytest.fixture
 def smartctl() -> None:
-    if shutil.which("smartctl") is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("smartctl is not installed (apt: smartmontools)")
-        pytest.skip("smartctl is not installed (apt: smartmontools)")
+    program("smartctl", "smartmontools")
 
 
 @pytest.fixture
@@ -62,9 +59,7 @@ def fake_drives(tmp_path: Path) -> FakeDrives:
     try:
         return FakeDrives(build(tmp_path), tmp_path / "drives")
     except FileNotFoundError:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip("no C compiler")
+        missing("no C compiler for the fake drives: apt-get install gcc")
 
 
 @pytest.mark.usefixtures("smartctl")

@@ -20,7 +20,7 @@ from dcdaemon.core.gpu import GpuInfo, GpuProcess
 from dcdaemon.core.job import ACTIVE, UNFINISHED, Job, JobState
 from dcdaemon.core.plan import Plan
 from dcdaemon.core.ports import Actor, JobQuery
-from dcdaemon.core.samples import GpuReading, GpuSample
+from dcdaemon.core.samples import GpuReading, GpuSample, MigSample
 from dcdaemon.core.view import NodeView
 from dcdaemon.fakes.clock import FakeClock
 from dcdaemon.fakes.engine import FakeEngine, Play
@@ -50,6 +50,11 @@ class MemoryEnvs:
         if ref not in self.kept:
             raise StartFailed(f"the job's environment {ref} cannot be read: gone", "submit the job again")
         return self.kept[ref]
+
+
+def instance(gpu: int, name: str, gib: float = 9.75) -> MigSample:
+    """One MIG instance as NVML tells it."""
+    return MigSample(0.0, gpu, name, f"MIG-{gpu}-{name.replace('/', '-')}", "1g.10gb", mem_total_bytes=int(gib * GIB))
 
 
 def gpu_info(index: int) -> GpuInfo:
@@ -172,6 +177,8 @@ def broken_promises(scene: Scene) -> list[str]:
     waiting = {job.id for job in jobs.values() if job.state is JobState.WAITING}
     promises = {
         "no GPU belongs to two jobs": all(_may_share(jobs) for jobs in on_gpu.values()),
+        "no MIG instance belongs to two jobs": len({(job.gpus, job.gpu_instance) for job in active if job.gpu_instance})
+        == sum(job.gpu_instance is not None for job in active),
         "no GPU is shared out beyond its memory": all(_declared(jobs) <= 79 * GIB for jobs in on_gpu.values()),
         "the allocations are the GPUs of the active jobs": set(scene.store._allocation) == set(held),
         "the index holds the waiting jobs": {queued.id for queued in book.queue} == waiting,

@@ -41,7 +41,8 @@ def job_document(  # noqa: PLR0913  a job is told from five sources
     return {
         "schema": SCHEMA, "id": job.id, "name": mask_text(spec.name), "user": spec.user, "uid": spec.uid,
         "node": job.node, "state": job.state.value, "held": job.held, "priority": job.priority, "gpus_asked": spec.gpus,
-        "gpus": list(job.gpus), "cpus": spec.cpus, "mem_bytes": spec.mem_bytes, "limit_s": spec.limit_s,
+        "gpus": list(job.gpus), "gpu_instance": job.gpu_instance,
+        "cpus": spec.cpus, "mem_bytes": spec.mem_bytes, "limit_s": spec.limit_s,
         "argv": mask_argv(spec.argv), "cwd": mask_text(spec.cwd), "log_path": mask_facts(log_path(job)),
         "after": list(spec.after),
         "after_any": list(spec.after_any), "after_not_ok": list(spec.after_not_ok), "queue": spec.queue,

@@ -56,7 +56,9 @@ def _seen(desk: Desk, actor: Actor, document: Document, jobs: Sequence[Job]) -> 
     seen = [_job(job) for job in jobs if desk.may_see(actor, job)]
     by_id = {job.id: job for job in jobs}
     processes = [_seen_process(desk, actor, one, by_id.get(one["job_id"])) for one in document["processes"]]
-    return {**document, "job": seen[0] if seen else None, "jobs": seen, "processes": processes}
+    known = {job["id"] for job in seen}
+    migs = [one if one["job_id"] in known else {**one, "job_id": None} for one in document["migs"]]
+    return {**document, "job": seen[0] if seen else None, "jobs": seen, "processes": processes, "migs": migs}
 
 
 def _seen_process(desk: Desk, actor: Actor, process: Document, job: Job | None) -> Document:
@@ -105,12 +107,13 @@ def gpu_document(
         "clock_events": None if reasons is None else [name for bit, name in CLOCK_EVENT_BITS.items() if bit & reasons],
         "sample_age_s": None if sample is None else round(max(now_s - sample.monotonic_s, 0.0), 3),
         "health": health(gpu.index, reading).value, "state": _state(slot, jobs, bookings),
-        "blocked_detail": mask_text(slot.blocked_detail) if slot is not None and slot.blocked else None,
+        "blocked_detail": mask_text(slot.stopped.blocked_detail) if slot is not None and slot.stopped.blocked else None,
         "drained_reason": _why_drained(slot),
         "job": _job(jobs[0]) if jobs else None, "jobs": [_job(job) for job in jobs],
         "bookings": bookings,
         "processes": [_process(process) for process in value.processes or ()],
-        "migs": [_mig(desk, mig, now_s) for mig in reading.migs if mig.gpu == gpu.index],
+        "cut": gpu.index in reading.cut,
+        "migs": [_mig(desk, mig, now_s, slot, jobs) for mig in reading.migs if mig.gpu == gpu.index],
         "simulated": gpu.simulated,
     }  # fmt: skip
 
@@ -121,7 +124,10 @@ def _why_drained(slot: GpuSlot | None) -> str | None:
 
 def _job(job: Job) -> Document:
     spec = job.spec
-    return {"id": job.id, "name": mask_text(spec.name), "user": spec.user, "gpu_mem_bytes": spec.gpu_mem_bytes}
+    return {
+        "id": job.id, "name": mask_text(spec.name), "user": spec.user, "gpu_mem_bytes": spec.gpu_mem_bytes,
+        "gpu_instance": job.gpu_instance,
+    }  # fmt: skip
 
 
 def _process(process: GpuProcess) -> Document:
@@ -142,20 +148,31 @@ def _container(container: Container) -> Document:
     }  # fmt: skip
 
 
-def _mig(desk: Desk, mig: MigSample, now_s: float) -> Document:
+def _mig(desk: Desk, mig: MigSample, now_s: float, slot: GpuSlot | None, jobs: Sequence[Job]) -> Document:
     age_s = desk.board.newest.age_s(device(mig), now_s)
+    job = next((job for job in jobs if job.gpu_instance == mig.instance), None)
     return {
         "instance": mig.instance,
+        "state": _instance_state(slot, mig.instance, job),
+        "job_id": None if job is None else job.id,
         **{metric.attribute: getattr(mig, metric.attribute) for metric in metrics_of(MigSample)},
         "sample_age_s": None if age_s is None else round(age_s, 3),
     }
 
 
+def _instance_state(slot: GpuSlot | None, name: str, job: Job | None) -> str:
+    if job is not None:
+        return "busy"
+    known = None if slot is None else next((one for one in slot.instances or () if one.name == name), None)
+    block = slot.blocked if slot is not None and slot.blocked is not None else known.blocked if known else None
+    return "free" if block is None else _STATE_OF_BLOCK[block]
+
+
 def _state(slot: GpuSlot | None, jobs: Sequence[Job], bookings: Sequence[Document]) -> str:
     if jobs:
         return "busy"
-    if slot is not None and slot.blocked is not None:
-        return _STATE_OF_BLOCK[slot.blocked]
+    if slot is not None and (block := slot.stopped.blocked) is not None:
+        return _STATE_OF_BLOCK[block]
     return "booked" if any(booking["state"] == "open" for booking in bookings) else "free"
 
 

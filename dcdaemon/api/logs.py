@@ -16,7 +16,7 @@ from dcdaemon.control.access import find_seen
 from dcdaemon.control.desk import Desk
 from dcdaemon.control.together import find
 from dcdaemon.core.errors import NotFound
-from dcdaemon.core.job import ACTIVE, Job
+from dcdaemon.core.job import ACTIVE, Job, JobState
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
 _LOOK_AGAIN_S = 0.2
@@ -42,7 +42,8 @@ async def get_log(  # noqa: PLR0913  each is one option of `dcd logs`
     async with turn_of(request):
         job = await run_in_threadpool(find_seen, desk, actor, job_id)
     desk.check_rights(actor, job, "read the log of")
-    if attempt is not None and attempt > job.attempt and not follow:
+    to_come = job.state is JobState.WAITING
+    if attempt is not None and attempt > job.attempt + to_come and not follow:
         raise NotFound(f"job {job.id} has no attempt {attempt}", f"dcd show {job.id} tells how many there were")
     if follow and attempt is None:
         job = await _started(request, desk, job)

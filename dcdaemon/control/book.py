@@ -182,7 +182,7 @@ class Book:
     def next_settled(self, now: float, holdoff_s: float) -> float | None:
         """Return when the next job on a shared GPU has run so long, epoch seconds; None while nobody waits for that."""
         with self.lock:
-            shares = [job for job in self._active.values() if job.spec.gpu_mem_bytes is not None]
+            shares = [job for job in self._active.values() if job.is_sharing]
             if not shares or not any(demand[-1] is not None for demand in self.queue.demands):
                 return None
             starts = [job.started_at for job in shares if job.started_at is not None]
@@ -191,7 +191,7 @@ class Book:
     def set_gpus(self, gpus: tuple[GpuSlot, ...]) -> bool:
         """Replace what is known of this node's GPUs; True when something changed for the scheduler."""
         with self.lock:
-            shared = {gpu for job in self._active.values() if job.spec.gpu_mem_bytes is not None for gpu in job.gpus}
+            shared = {gpu for job in self._active.values() if job.is_sharing for gpu in job.gpus}
             before, after = ([_decisive(slot, shared) for slot in slots] for slots in (self._node.gpus, gpus))
             self._node = replace(self._node, gpus=gpus)
             return before != after
@@ -296,7 +296,7 @@ class Book:
             started_at=begin, predicted_s=job.predicted_s, gpu_mem_bytes=spec.gpu_mem_bytes, priority=job.priority,
             user=spec.user, account=spec.account, queue=self.sharing.queue(spec.queue).name,
             caps=self._limits.of(spec), preemptible=spec.preemptible, checkpoint_at=job.checkpoint_at,
-            stopping=job.state is JobState.STOPPING,
+            stopping=job.state is JobState.STOPPING, gpu_instance=job.gpu_instance,
         )  # fmt: skip
 
     def _fate_of(self, job_id: int) -> Fate:

@@ -100,6 +100,11 @@ class Desk:
         by_index = {gpu.index: gpu.uuid for gpu in self.gpus}
         return tuple(by_index.get(index, "") for index in indices)
 
+    def instance_uuid(self, indices: Sequence[int], name: str) -> str | None:
+        """Return the UUID of a MIG instance of these GPUs, None when there is no such one now."""
+        migs = self.board.gpus.migs
+        return next((mig.uuid for mig in migs if mig.gpu in indices and mig.instance == name), None)
+
     def gpu_minors(self, indices: Sequence[int]) -> tuple[int | None, ...]:
         """Return the numbers of these GPUs' device nodes, None for unknown ones; none at all for pretend GPUs."""
         if self.gpus_simulated:

@@ -10,7 +10,7 @@ from dcdaemon.core.job import Job
 from dcdaemon.core.ports import GpuMark
 from dcdaemon.core.samples import CLOCK_EVENT_BITS, GpuReading, GpuSample
 from dcdaemon.core.units import format_bytes, format_duration
-from dcdaemon.core.view import GpuBlock, GpuSlot
+from dcdaemon.core.view import GpuBlock, GpuInstance, GpuSlot
 
 #: What speaks against a GPU, the weightiest first; no number of lighter ones outweighs a heavier one.
 _FAILING, _HELD_DOWN, _HOT, _SLOW, _CORRECTED = 16, 8, 4, 2, 1
@@ -37,10 +37,13 @@ def attribute_processes(reading: GpuReading, owners: Mapping[int, int], gone: Co
 
 def mark_strays(reading: GpuReading, jobs: Iterable[Job]) -> GpuReading:
     """Mark what a job runs on GPUs that were not given to it: a program that takes no notice of its environment."""
-    given = {job.id: job.gpus for job in jobs}
+    given = {job.id: job for job in jobs}
 
     def strays(sample: GpuSample, process: GpuProcess) -> bool:
-        return process.job_id is not None and process.job_id in given and sample.gpu not in given[process.job_id]
+        job = None if process.job_id is None else given.get(process.job_id)
+        if job is None:
+            return False
+        return sample.gpu not in job.gpus or (process.instance is not None and process.instance != job.gpu_instance)
 
     def marked(sample: GpuSample) -> GpuSample:
         if not any(strays(sample, process) for process in sample.processes or ()):
@@ -69,6 +72,21 @@ def foreign(sample: GpuSample | None, allowed: Collection[str]) -> list[GpuProce
     ]
 
 
+def instances(gpu: int, reading: GpuReading, allowed: Collection[str]) -> tuple[GpuInstance, ...] | None:
+    """Return the MIG instances of a GPU that is cut, each with what is in its way; None for a whole one."""
+    if gpu not in reading.cut:
+        return None
+    sample = next((sample for sample in reading.samples if sample.gpu == gpu), None)
+    strangers = {process.instance: process for process in reversed(foreign(sample, allowed))}
+    return tuple(
+        GpuInstance(mig.instance, mig.mem_total_bytes)
+        if mig.instance not in strangers
+        else GpuInstance(mig.instance, mig.mem_total_bytes, GpuBlock.FOREIGN, _words(strangers[mig.instance]))
+        for mig in reading.migs
+        if mig.gpu == gpu
+    )
+
+
 def slots(
     reading: GpuReading, marks: Mapping[int, GpuMark], allowed: Collection[str], slow: Collection[int] = ()
 ) -> tuple[GpuSlot, ...]:
@@ -80,6 +98,7 @@ def slots(
             neighbourhood=places[gpu.index],
             penalty=penalty(samples.get(gpu.index)) + _SLOW * (gpu.index in slow),
             mem_used_bytes=used.mem_used_bytes if (used := samples.get(gpu.index)) is not None else None,
+            instances=instances(gpu.index, reading, allowed),
         )
         for gpu in reading.gpus
     )  # fmt: skip
@@ -109,13 +128,16 @@ def _block(
     state = health(gpu, reading)
     if state is not GpuHealth.OK:
         return GpuBlock.HEALTH, reading.driver_error or ("lost" if state is GpuHealth.LOST else "no fresh sample")
-    strangers = foreign(sample, allowed)
-    if strangers:
-        first = strangers[0]
-        where = f", in {first.container.label}" if first.container else ""
-        where += f", of job {first.job_id}" if first.stray else ""
-        return GpuBlock.FOREIGN, (
-            f"pid {first.pid} ({first.command or '?'}, {first.user or '?'}, {format_duration(first.age_s)}, "
-            f"{format_bytes(first.mem_used_bytes)}{where})"
-        )
-    return None, ""
+    known = {mig.instance for mig in reading.migs if mig.gpu == gpu}
+    # One in a MIG instance is in the way of nobody else.
+    strangers = [process for process in foreign(sample, allowed) if process.instance not in known]
+    return (GpuBlock.FOREIGN, _words(strangers[0])) if strangers else (None, "")
+
+
+def _words(process: GpuProcess) -> str:
+    where = f", in {process.container.label}" if process.container else ""
+    where += f", of job {process.job_id}" if process.stray else ""
+    return (
+        f"pid {process.pid} ({process.command or '?'}, {process.user or '?'}, {format_duration(process.age_s)}, "
+        f"{format_bytes(process.mem_used_bytes)}{where})"
+    )

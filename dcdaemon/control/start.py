@@ -14,7 +14,7 @@ from dcdaemon.control.slurm_environment import MARK, slurm_environment
 from dcdaemon.control.together import refresh
 from dcdaemon.core.errors import NotFound, Refused, StartFailed
 from dcdaemon.core.job import Job, JobState
-from dcdaemon.core.plan import Plan, Preemption
+from dcdaemon.core.plan import Plan, Preemption, Start
 from dcdaemon.core.ports import JobChange, StartOrder
 from dcdaemon.scheduler.cycle import plan
 from dcdaemon.scheduler.preempt import preempt
@@ -65,13 +65,14 @@ def _grant(desk: Desk, made: Plan) -> list[Job]:
     changes: list[JobChange] = []
     for start in made.starts:
         job = desk.book.get(start.job_id)
-        if job is None or job.state is not JobState.WAITING or job.held or not _usable(desk, start.gpus):
+        if job is None or job.state is not JobState.WAITING or job.held or not _usable(desk, start):
             continue
         if disturbs(desk.book.bookings, replace(job, gpus=start.gpus, started_at=None), made.made_at):
             continue
-        if _overfull(desk, job, start.gpus, [change.after for change in changes]):
+        if _overfull(desk, job, start, [change.after for change in changes]):
             continue
-        changes.append(JobChange(job, job.mark_starting(start.node, start.gpus, simulated=simulated), now))
+        started = job.mark_starting(start.node, start.gpus, simulated=simulated, gpu_instance=start.gpu_instance)
+        changes.append(JobChange(job, started, now))
     granted = []
     for change, saved in zip(changes, desk.store.save(changes), strict=True):
         if saved is None:
@@ -83,17 +84,21 @@ def _grant(desk: Desk, made: Plan) -> list[Job]:
     return granted
 
 
-def _usable(desk: Desk, gpus: Sequence[int]) -> bool:
-    """Tell whether these GPUs may still be given away: one may have been drained or lost since the plan."""
-    return set(gpus) <= {slot.index for slot in desk.book.node.gpus if slot.blocked is None}
+def _usable(desk: Desk, start: Start) -> bool:
+    """Tell whether these GPUs may still be given away: one may have been drained, lost or cut since the plan."""
+    open_slots = [slot for slot in desk.book.node.gpus if slot.blocked is None]
+    if start.gpu_instance is None:
+        return set(start.gpus) <= {slot.index for slot in open_slots if slot.instances is None}
+    of_gpu = (one for slot in open_slots if slot.index in start.gpus for one in slot.instances or ())
+    return any(one.name == start.gpu_instance and one.blocked is None for one in of_gpu)
 
 
-def _overfull(desk: Desk, job: Job, gpus: Sequence[int], granted: Sequence[Job]) -> bool:
-    """Tell whether a share is more than others leave of its GPU by now."""
+def _overfull(desk: Desk, job: Job, start: Start, granted: Sequence[Job]) -> bool:
+    """Tell whether a share is more than others leave of its GPU by now; an instance is no share."""
     share = job.spec.gpu_mem_bytes
-    if share is None:
+    if share is None or start.gpu_instance is not None:
         return False
-    [gpu] = gpus
+    [gpu] = start.gpus
     slot = next(slot for slot in desk.book.node.gpus if slot.index == gpu)
     others = (other.spec.gpu_mem_bytes or 0 for other in (*desk.book.active(), *granted) if gpu in other.gpus)
     return sum(others) + share > capacity_bytes(slot)
@@ -120,7 +125,7 @@ def launch(desk: Desk, job: Job) -> JobChange:
     """Hand one attempt to the engine and return the change to be stored."""
     now = desk.clock.now()
     try:
-        env = with_environment(job, desk.envs.load(job.spec.env_ref), desk.gpu_uuids(job.gpus))
+        env = with_environment(job, desk.envs.load(job.spec.env_ref), _uuids(desk, job))
         desk.reports.begin(job)
         started = desk.engine.start(_order(desk, job, env))
     except StartFailed as error:
@@ -130,7 +135,17 @@ def launch(desk: Desk, job: Job) -> JobChange:
 
 
 def _order(desk: Desk, job: Job, env: Mapping[str, str]) -> StartOrder:
-    return StartOrder(job, env, desk.gpu_uuids(job.gpus), _port(desk, job), desk.gpu_minors(job.gpus))
+    return StartOrder(job, env, _uuids(desk, job), _port(desk, job), desk.gpu_minors(job.gpus))
+
+
+def _uuids(desk: Desk, job: Job) -> tuple[str, ...]:
+    """Return the UUIDs of a job's GPUs, or that of its instance; raise StartFailed for one that is gone."""
+    if job.gpu_instance is None:
+        return desk.gpu_uuids(job.gpus)
+    uuid = desk.instance_uuid(job.gpus, job.gpu_instance)
+    if uuid is None:
+        raise StartFailed(f"the MIG instance {job.gpu_instance} of GPU {job.gpus[0]} is gone", "dcd gpus lists them")
+    return (uuid,)
 
 
 def _port(desk: Desk, job: Job) -> int | None:
@@ -148,7 +163,10 @@ def with_environment(job: Job, kept: Mapping[str, str], gpu_uuids: Sequence[str]
 
 
 def job_environment(job: Job, gpu_uuids: Sequence[str]) -> Mapping[str, str]:
-    """Return what the job is told about itself; GPUs as PCI-order integers, because UUIDs break vLLM (vllm#13815)."""
+    """Return what the job is told about itself; GPUs as PCI-order integers, because UUIDs break vLLM (vllm#13815).
+
+    A MIG instance can be told by its UUID only (NVIDIA's MIG guide, "CUDA Device Enumeration").
+    """
     gpus = ",".join(str(gpu) for gpu in job.gpus)
     return {
         "DCD_JOB_ID": str(job.id),
@@ -157,7 +175,7 @@ def job_environment(job: Job, gpu_uuids: Sequence[str]) -> Mapping[str, str]:
         "DCD_GRACE_S": f"{job.spec.grace_s:g}",
         "DCD_GPUS": gpus,
         "DCD_GPU_UUIDS": ",".join(gpu_uuids),
-        "CUDA_VISIBLE_DEVICES": gpus,
+        "CUDA_VISIBLE_DEVICES": gpus if job.gpu_instance is None else ",".join(gpu_uuids),
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         **({} if job.spec.gpu_mem_bytes is None else {_SHARE: str(job.spec.gpu_mem_bytes)}),
         **({} if job.spec.checkpoint_signal is None else {_SIGNAL: job.spec.checkpoint_signal}),

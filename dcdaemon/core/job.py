@@ -29,6 +29,8 @@ ACTIVE = frozenset({JobState.STARTING, JobState.RUNNING, JobState.STOPPING})
 UNFINISHED = ACTIVE | {JobState.WAITING}
 ENDED = frozenset(JobState) - UNFINISHED
 
+Slot = tuple[str, int]  # node, GPU
+
 
 class Fate(NamedTuple):
     """Where a job stands, and when it ended, None while it has not."""
@@ -134,7 +136,8 @@ class Job:
 
     `predicted_s` is how long it was expected to run when it was queued, by `limit`, `history` or `prior`; `forecast_*`
     are the start that was promised then, with the interval that holds it in four cases of five. `preempted` counts the
-    attempts that gave way to others, `lost_s` is the time whose work was lost with them.
+    attempts that gave way to others, `lost_s` is the time whose work was lost with them. With `gpu_instance` it has
+    that MIG instance of its GPU, named like `9/0`.
     """
 
     id: int
@@ -164,11 +167,22 @@ class Job:
     forecast_high_at: float | None = None
     preempted: int = 0
     lost_s: float = 0.0
+    gpu_instance: str | None = None
 
     @property
     def label(self) -> str:
         """What a person calls it: its id, or the array it belongs to and its index there."""
         return str(self.id) if self.spec.array_id is None else f"{self.spec.array_id}_{self.spec.array_index}"
+
+    @property
+    def is_sharing(self) -> bool:
+        """Whether others may have the rest of its GPU's memory: an instance is nobody else's."""
+        return self.spec.gpu_mem_bytes is not None and self.gpu_instance is None
+
+    @property
+    def slots(self) -> set[Slot]:
+        """The GPUs that it holds, whole or in part."""
+        return {(self.node, gpu) for gpu in self.gpus} if self.state in ACTIVE else set()
 
     def _to(self, state: JobState, **changes: object) -> Self:
         if state not in MOVES[self.state]:
@@ -176,10 +190,13 @@ class Job:
             raise Refused(msg, f"dcd show {self.id} tells its whole story")
         return replace(self, state=state, version=self.version + 1, **changes)  # type: ignore[arg-type]
 
-    def mark_starting(self, node: str, gpus: tuple[int, ...], *, simulated: bool) -> Self:
-        """Give the job its GPUs; clears what an earlier attempt left."""
+    def mark_starting(
+        self, node: str, gpus: tuple[int, ...], *, simulated: bool, gpu_instance: str | None = None
+    ) -> Self:
+        """Give the job its GPUs, or an instance of one; clears what an earlier attempt left."""
         return self._to(
-            JobState.STARTING, node=node, gpus=gpus, simulated=simulated, attempt=self.attempt + 1,
+            JobState.STARTING, node=node, gpus=gpus, gpu_instance=gpu_instance, simulated=simulated,
+            attempt=self.attempt + 1,
             started_at=None, ended_at=None, run_s=None, pid=None, exit_code=None, signal=None, cause=None, reported={},
         )  # fmt: skip
 
@@ -189,7 +206,9 @@ class Job:
 
     def mark_unstarted(self) -> Self:
         """Put a job whose launch is proven never to have happened back in the queue; the attempt does not count."""
-        return self._to(JobState.WAITING, gpus=(), attempt=self.attempt - 1, started_at=None, pid=None)
+        return self._to(
+            JobState.WAITING, gpus=(), gpu_instance=None, attempt=self.attempt - 1, started_at=None, pid=None
+        )
 
     def mark_stopping(self) -> Self:
         """Record that the job was asked to end."""
@@ -216,8 +235,8 @@ class Job:
     def mark_requeued(self, queued_at: float) -> Self:
         """Send an ended job back to the queue; the next attempt starts from a clean slate."""
         return self._to(
-            JobState.WAITING, queued_at=queued_at, gpus=(), held=False, started_at=None, ended_at=None, run_s=None,
-            pid=None, exit_code=None, signal=None, cause=None,
+            JobState.WAITING, queued_at=queued_at, gpus=(), gpu_instance=None, held=False, started_at=None,
+            ended_at=None, run_s=None, pid=None, exit_code=None, signal=None, cause=None,
         )  # fmt: skip
 
     def with_loss(self, lost_s: float) -> Self:

@@ -15,7 +15,8 @@ class Part(NamedTuple):
 class Start:
     """Start this job on these GPUs of this node; `backfilled` when it passed a job that has a reservation.
 
-    `also` names the further nodes of a gang: all of its parts start, or none.
+    `also` names the further nodes of a gang: all of its parts start, or none. With `gpu_instance` it starts on that MIG
+    instance of its GPU.
     """
 
     job_id: int
@@ -23,11 +24,14 @@ class Start:
     gpus: tuple[int, ...]
     backfilled: bool = False
     also: tuple[Part, ...] = ()
+    gpu_instance: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
     """What is kept for a job that has to wait: node, the GPUs it counts on, and when they are free at the latest.
+
+    MIG instances among the GPUs have the scheduler's own numbers for them, see scheduler/instances.py.
 
     `also` names the further nodes of a gang; `at` is when the last of its nodes is free if every job runs to its
     limit, None when one has none; `expected_at` is when predictions say so, where that is earlier. A sticky one

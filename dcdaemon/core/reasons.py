@@ -128,10 +128,11 @@ class Facts(TypedDict, total=False):
     # For a gang: how many whole nodes it needs, and how many are free; `node` is the one of them that lacks most.
     nodes_needed: int
     nodes_free: int
-    # What `node` has in all, or all nodes together; for a job that can never fit.
+    # What `node` has in all, or all nodes together; for a job that can never fit. Whole GPUs are those not cut by MIG.
     gpus_total: int
     cpus_total: int
     mem_total_bytes: int
+    gpus_cut: int
     # For a share of one GPU: what it needs, what the emptiest one of `node` has left (a free GPU is all free), and what
     # shares may have of the largest GPU there is, 0 where no GPU's memory is known.
     gpu_mem_needed_bytes: int

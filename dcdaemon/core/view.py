@@ -1,7 +1,7 @@
 """The immutable picture a scheduling decision is made from."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from dcdaemon.core.booking import Booking
@@ -20,11 +20,22 @@ class GpuBlock(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class GpuInstance:
+    """One MIG instance as the scheduler sees it; `name` is its GPU and compute instance, like `9/0`."""
+
+    name: str
+    mem_total_bytes: int | None = None
+    blocked: GpuBlock | None = None
+    blocked_detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class GpuSlot:
     """One GPU as the scheduler sees it; `blocked` is None when it may be given to a job.
 
     `neighbourhood` is where it sits, from wide to narrow: GPUs that begin alike reach each other faster. The higher the
     `penalty`, the later it is given away. `mem_used_bytes` is what all processes hold on it by the newest sample.
+    One that is cut by MIG has `instances`, which are given away instead of it; None for a whole one.
     """
 
     index: int
@@ -34,6 +45,16 @@ class GpuSlot:
     neighbourhood: tuple[int, ...] = ()
     penalty: int = 0
     mem_used_bytes: int | None = None
+    instances: tuple[GpuInstance, ...] | None = None
+
+    @property
+    def stopped(self) -> "GpuSlot":
+        """Itself, or as if all of it were blocked where one of its instances is."""
+        first = next((one for one in self.instances or () if one.blocked is not None), None)
+        if self.blocked is not None or first is None:
+            return self
+        detail = f"MIG instance {first.name}" + (f": {first.blocked_detail}" if first.blocked_detail else "")
+        return replace(self, blocked=first.blocked, blocked_detail=detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +71,7 @@ class NodeView:
 class RunningJob:
     """A job that holds resources; `ends_at` is its latest end (start + limit + grace), None when endless.
 
-    A gang over several nodes has one of these a node.
+    A gang over several nodes has one of these a node. With `gpu_instance` it has that MIG instance of its GPU.
     """
 
     id: int
@@ -72,6 +93,7 @@ class RunningJob:
     checkpoint_at: float | None = None
     #: Asked to end, and about to give its GPUs back.
     stopping: bool = False
+    gpu_instance: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

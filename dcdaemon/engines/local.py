@@ -68,7 +68,7 @@ class LocalEngine:
                 gid=spec.gid, log_path=log_path(job), limit_s=spec.limit_s, grace_s=spec.grace_s,
                 checkpoint_signal=spec.checkpoint_signal, checkpoint_s=spec.checkpoint_s,
                 log_limit_bytes=self._log_limit_bytes, cpus=spec.cpus, mem_bytes=spec.mem_bytes,
-                gpu_minors=order.gpu_minors, extra_gids=_gpu_groups(order),
+                gpu_minors=order.gpu_minors, gpu_instance=job.gpu_instance, extra_gids=_gpu_groups(order),
             )
         )  # fmt: skip
         return Started(launched.shim_pid, time.time())

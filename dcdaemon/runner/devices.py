@@ -13,10 +13,17 @@ ALL_GPUS = "char-nvidia*"
 UVM = Path("dev/nvidia-uvm")
 
 
-def job_devices(minors: Sequence[int | None], *, more: Iterable[str] = (), root: Path = Path("/")) -> tuple[str, ...]:
+def job_devices(
+    minors: Sequence[int | None],
+    *,
+    instance: str | None = None,
+    more: Iterable[str] = (),
+    root: Path = Path("/"),
+) -> tuple[str, ...]:
     """Return the devices of a job by its GPUs' minor numbers (not their indices), as DeviceAllow= names them.
 
-    A GPU whose minor number the driver does not tell makes it all GPUs: a fence that forbids CUDA is none.
+    Of a GPU cut by MIG it has that `instance`, like `9/0`. A GPU whose minor number the driver does not tell makes it
+    all GPUs: a fence that forbids CUDA is none.
     """
     devices = [*FOR_ALL, *more]
     if not minors:
@@ -25,7 +32,7 @@ def job_devices(minors: Sequence[int | None], *, more: Iterable[str] = (), root:
     known = [minor for minor in minors if minor is not None]
     devices += [f"/dev/nvidia{minor}" for minor in known] if len(known) == len(minors) else [ALL_GPUS]
     for minor in known:
-        devices += _mig_devices(root, minor)
+        devices += _mig_devices(root, minor, instance)
     if len(minors) > 1:
         devices += _fabric(root)
     return tuple(dict.fromkeys(devices))
@@ -36,10 +43,19 @@ def uvm_missing(root: Path = Path("/")) -> bool:
     return (root / "dev/nvidiactl").exists() and not (root / UVM).exists()
 
 
-def _mig_devices(root: Path, minor: int) -> list[str]:
-    """Return the capabilities of all MIG instances of one GPU (NVIDIA's MIG guide, "Device Nodes and Capabilities")."""
+def _mig_devices(root: Path, minor: int, instance: str | None) -> list[str]:
+    """Return the capabilities of a MIG instance of one GPU (NVIDIA's MIG guide, "Device Nodes and Capabilities").
+
+    Those of all instances for a job that was given none of them.
+    """
     instances = root / "proc/driver/nvidia/capabilities" / f"gpu{minor}" / "mig"
-    numbers = (_minor_in(path) for path in sorted(instances.rglob("access")))
+    if instance is None:
+        paths = sorted(instances.rglob("access"))
+    else:
+        gpu_instance, _, compute_instance = instance.partition("/")
+        of_gpu = instances / f"gi{gpu_instance}"
+        paths = [of_gpu / "access", of_gpu / f"ci{compute_instance}" / "access"]
+    numbers = (_minor_in(path) for path in paths)
     return [f"/dev/nvidia-caps/nvidia-cap{number}" for number in numbers if number is not None]
 
 

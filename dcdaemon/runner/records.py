@@ -50,6 +50,7 @@ class LaunchSpec:
     cpus: int = 1
     mem_bytes: int = 0
     gpu_minors: tuple[int | None, ...] = ()
+    gpu_instance: str | None = None
     extra_gids: tuple[int, ...] = ()
 
 

@@ -48,7 +48,7 @@ class UnitSpawner:
         """Start the shim in the job's unit; raise StartFailed when none was, FateUnknownError when one may be."""
         if spec.gpu_minors and uvm_missing():
             self._make_uvm()
-        devices = job_devices(spec.gpu_minors, more=self._more_devices)
+        devices = job_devices(spec.gpu_minors, instance=spec.gpu_instance, more=self._more_devices)
         self._ask(run_command(spec, directory, launch, self._isolation, devices), spec.job_id)
         shim = shim_in(cgroup.ROOT / unit_path(self._isolation, spec.job_id).lstrip("/"))
         if shim is None:

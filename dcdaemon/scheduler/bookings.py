@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from dcdaemon.core.booking import Booking
 from dcdaemon.core.view import GpuSlot, QueuedJob
+from dcdaemon.scheduler.instances import within
 from dcdaemon.scheduler.space import Closure, NodeSpace
 
 
@@ -25,11 +26,13 @@ class Closed:
         closures = self._on.get(node.name)
         if closures is None:
             return node
+        closures = tuple(_with_instances(closure, node) for closure in closures)
         shut = shut_gpus(closures, now, longest_s)
         later = {gpu for closure in closures for gpu in closure.booking.gpus}
         free = sorted((gpu for gpu in node.free if gpu not in shut), key=lambda gpu: (gpu in later, gpu))
-        unheld = tuple(gpu for gpu in node.free if gpu in shut)
-        return replace(node, free=free, shut=unheld, closures=closures, barred=shut)
+        open_instances = [number for number in node.free_instances if number not in shut]
+        unheld = tuple(gpu for gpu in (*node.free, *node.free_instances) if gpu in shut)
+        return replace(node, free=free, shut=unheld, closures=closures, barred=shut, free_instances=open_instances)
 
 
 class Windows:
@@ -55,6 +58,14 @@ class Windows:
         return self._closed[key]
 
 
+def _with_instances(closure: Closure, node: NodeSpace) -> Closure:
+    """Return the closure with the instances of the GPUs that are booked, too."""
+    booked = tuple(number for number in node.instances if within(number, closure.booking.gpus))
+    if not booked:
+        return closure
+    return closure._replace(booking=replace(closure.booking, gpus=(*closure.booking.gpus, *booked)))
+
+
 def shut_gpus(closures: Iterable[Closure], at: float, longest_s: float) -> frozenset[int]:
     """Return the GPUs that a job which runs so long cannot start on at this time."""
     return frozenset(gpu for one in closures if one.bars(at, longest_s) for gpu in one.booking.gpus)
@@ -76,10 +87,11 @@ def opens_at(closures: Sequence[Closure], gpus: Iterable[int], at: float, longes
 def choose_gpus(slots: Iterable[GpuSlot], busy_until: Mapping[int, float], from_at: float, count: int) -> list[int]:
     """Return so many of these GPUs for a window that begins then, fewer when there are no more.
 
-    Those come first that are free by then, and work; then the last ones, as jobs are given the first.
+    Those come first that are whole, free by then, and work; then the last ones, as jobs are given the first.
     """
 
-    def cost(slot: GpuSlot) -> tuple[bool, bool, int]:
-        return busy_until.get(slot.index, from_at) > from_at, slot.blocked is not None, -slot.index
+    def cost(slot: GpuSlot) -> tuple[bool, bool, bool, int]:
+        is_cut = slot.instances is not None
+        return is_cut, busy_until.get(slot.index, from_at) > from_at, slot.blocked is not None, -slot.index
 
     return sorted(slot.index for slot in sorted(slots, key=cost)[:count])

@@ -39,15 +39,20 @@ def check_fits(
 
 def shortfall(shape: Shape, node: NodeView) -> Lack:
     """Return what the whole node lacks for the shape."""
-    gpus = node.gpus
+    gpus = whole_of(node)
     if shape.gpu_mem_bytes is not None:
-        gpus = tuple(gpu for gpu in gpus if capacity_bytes(gpu) >= shape.gpu_mem_bytes)
+        gpus = [gpu for gpu in node.gpus if capacity_bytes(gpu) >= shape.gpu_mem_bytes]
     return missing(shape, len(gpus), node.cpus, node.mem_bytes)
 
 
+def whole_of(node: NodeView) -> list[GpuSlot]:
+    """Return the node's GPUs that are not cut by MIG."""
+    return [gpu for gpu in node.gpus if gpu.instances is None]
+
+
 def blocked_of(node: NodeView) -> list[GpuSlot]:
-    """Return the node's GPUs that take no new work."""
-    return [gpu for gpu in node.gpus if gpu.blocked is not None]
+    """Return the node's GPUs that take no new work, or have an instance that takes none."""
+    return [stopped for gpu in node.gpus if (stopped := gpu.stopped).blocked is not None]
 
 
 def _only(node: NodeView, gpus: Container[int]) -> NodeView:
@@ -56,14 +61,18 @@ def _only(node: NodeView, gpus: Container[int]) -> NodeView:
 
 def _wanted(shape: Shape, nodes: Sequence[NodeView], policy: Policy) -> Facts:
     facts = Facts(gpus_needed=shape.gpus, cpus_needed=shape.cpus, mem_needed_bytes=shape.mem_bytes, nodes=len(nodes))
-    if policy.gangs and len(nodes) > 1 and all(len(node.gpus) < shape.gpus for node in nodes):
-        facts["gpus_total"] = sum(len(node.gpus) for node in nodes)
+    if policy.gangs and len(nodes) > 1 and all(len(whole_of(node)) < shape.gpus for node in nodes):
+        facts["gpus_total"] = sum(len(whole_of(node)) for node in nodes)
         facts["cpus_total"] = sum(node.cpus for node in nodes)
         facts["mem_total_bytes"] = sum(node.mem_bytes for node in nodes)
     elif nodes:
         nearest = min(nodes, key=lambda node: shortfall(shape, node))
         facts["node"] = nearest.name
-        facts["gpus_total"] = len(nearest.gpus)
+        # A share may have an instance; whole GPUs are only those that are not cut.
+        there = whole_of(nearest) if shape.gpu_mem_bytes is None else nearest.gpus
+        facts["gpus_total"] = len(there)
+        if len(there) < len(nearest.gpus):
+            facts["gpus_cut"] = len(nearest.gpus) - len(there)
         facts["cpus_total"] = nearest.cpus
         facts["mem_total_bytes"] = nearest.mem_bytes
     if shape.gpu_mem_bytes is not None:

@@ -11,6 +11,7 @@ from dcdaemon.scheduler.bookings import Closed, Windows
 from dcdaemon.scheduler.caps import Tally
 from dcdaemon.scheduler.gang import could_hold
 from dcdaemon.scheduler.group import GroupKey
+from dcdaemon.scheduler.instances import gpu_of, name_of
 from dcdaemon.scheduler.order import OVERDUE, Ranking
 from dcdaemon.scheduler.placement import Placement, place
 from dcdaemon.scheduler.policy import Policy
@@ -264,7 +265,9 @@ class Pass:
                 hold = self.swaps.ledger.hold(job, gpus, self.now, expect)
             self.nodes[node.position].take(hold)
         also = tuple(Part(node.name, gpus) for node, gpus in others)
-        self.starts.append(Start(job.id, first.node.name, first.gpus, bool(self.guards.all), also))
+        gpus = tuple(gpu_of(gpu) for gpu in first.gpus)
+        instance = name_of(first.gpus[0]) if first.gpus else None
+        self.starts.append(Start(job.id, first.node.name, gpus, bool(self.guards.all), also, instance))
 
     def _swap(self, job: QueuedJob, shape: Shape, *, overdue: bool) -> bool:
         """Let running jobs make room for this one, where that is worth it."""

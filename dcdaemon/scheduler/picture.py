@@ -10,7 +10,7 @@ from dcdaemon.core.plan import Reservation, Start
 from dcdaemon.core.reasons import Reason
 from dcdaemon.core.view import ClusterView, GpuSlot, QueuedJob
 from dcdaemon.scheduler.ahead import Key
-from dcdaemon.scheduler.capacity import check_fits
+from dcdaemon.scheduler.capacity import blocked_of, check_fits
 from dcdaemon.scheduler.caps import Over, Tally
 from dcdaemon.scheduler.cycle import pass_on
 from dcdaemon.scheduler.nearest import Nearest, nearest, nearest_if_open, seen_by
@@ -72,8 +72,10 @@ class Picture:
     def blocked(self, job: QueuedJob, space: NodeSpace) -> list[GpuSlot]:
         """Return the GPUs of a node that the job could have and that take no work."""
         gpus = self.policy.gpus_of(job.queue)
-        slots = self.view.nodes[space.position].gpus
-        return [slot for slot in slots if slot.blocked is not None and (gpus is None or slot.index in gpus)]
+        blocked = blocked_of(self.view.nodes[space.position])
+        # A GPU that is cut is no whole one, whatever becomes of it.
+        possible = blocked if job.gpu_mem_bytes is not None else [slot for slot in blocked if slot.instances is None]
+        return [slot for slot in possible if gpus is None or slot.index in gpus]
 
     def refusing(self, job: QueuedJob) -> Over | None:
         """Return the limit that refused the job when its turn came: by what ran, and what had started before it."""

@@ -77,10 +77,10 @@ def _fit_reserved(shape: Shape, nodes: Iterable[NodeSpace], guards: Guards) -> I
 def fit_share(
     shape: Shape, nodes: Sequence[NodeSpace], guards: Guards | None = None, settled_by: float = math.inf
 ) -> Placed | None:
-    """Return the best GPU for a share: one that is shared already and has least room to spare, else a free one.
+    """Return the best GPU for a share: one that is shared already, or an instance, with least room to spare.
 
-    No shared GPU on which a job has started after `settled_by`. Which node has the free one is decided as for a whole
-    GPU.
+    Else a free one; which node has it is decided as for a whole GPU. No shared GPU on which a job has started after
+    `settled_by`; an instance is nobody else's, so there is nothing to wait for.
     """
     best = min(_open_shares(shape, nodes, guards, settled_by), default=None)
     if best is not None:
@@ -96,14 +96,15 @@ def _open_shares(
     """Yield each opening: whether somebody counts on it, its room, its node's place among these, and the GPU."""
     beside = shape._replace(gpus=0, gpu_mem_bytes=None)
     for place_of, node in enumerate(nodes):
-        gpus: Collection[int] = node.open_shares(shape, settled_by)
+        gpus: Collection[int] = [*node.open_shares(shape, settled_by), *node.open_instances(shape)]
         if not gpus or not node.has_room(beside):
             continue
         pinned: frozenset[int] = frozenset()
         if guards is not None and node.position in guards.on:
             gpus, pinned = guards.open_gpus(shape, node, gpus) or (), guards.pinned_on(node.position)
         for gpu in gpus:
-            yield gpu in pinned, node.shared.opening(gpu).room_bytes, place_of, gpu
+            room_bytes = node.instances[gpu] if gpu in node.instances else node.shared.opening(gpu).room_bytes
+            yield gpu in pinned, room_bytes, place_of, gpu
 
 
 def _with_large(node: NodeSpace, shape: Shape) -> NodeSpace:

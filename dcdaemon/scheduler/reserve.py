@@ -162,8 +162,7 @@ def reserve(
     jobs will share it then is not known.
     """
     shape, now = Shape.of(job), guards.now
-    if shape.gpu_mem_bytes is not None:
-        nodes = [node.only(node.large_enough(shape)) for node in nodes]
+    nodes = [node.meant_for(shape) for node in nodes]
     rooms = [room for room in (_room(node, guards) for node in nodes) if room is not None]
     gang = gang_of(shape, nodes, guards.policy)
     if gang is None:
@@ -188,7 +187,7 @@ def _room(node: NodeSpace, guards: Guards) -> Room | None:
     barred = guards.pinned_on(node.position)
     spare_cpus = min(kept.spare_cpus for _, kept in guards.on[node.position])
     spare_mem_bytes = min(kept.spare_mem_bytes for _, kept in guards.on[node.position])
-    if len(barred) >= len(node.usable):
+    if barred >= node.usable:
         return None
     free = [gpu for gpu in node.idle if gpu not in barred]
     beside = [_beside(hold, barred) for hold in holds]

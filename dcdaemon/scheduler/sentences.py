@@ -153,13 +153,22 @@ def _never_fits(job: str, facts: Facts) -> str:
         return too_large
     if facts["gpus_needed"] > facts["gpus_total"]:
         of_queue = f" in queue {facts['queue']}" if "queue" in facts else ""
-        return f"{job} asks for {counted(facts['gpus_needed'], 'GPU')}, {where} {facts['gpus_total']}{of_queue}."
+        asked = counted(facts["gpus_needed"], "GPU")
+        return joined(f"{job} asks for {asked}, {where} {facts['gpus_total']}{of_queue}.", _cut(facts))
     if facts["cpus_needed"] > facts["cpus_total"]:
         return f"{job} asks for {counted(facts['cpus_needed'], 'CPU')}, {where} {facts['cpus_total']}."
     if facts["mem_needed_bytes"] > facts["mem_total_bytes"]:
         total = format_bytes(facts["mem_total_bytes"])
         return f"{job} asks for {format_bytes(facts['mem_needed_bytes'])} of memory, {where} {total}."
     return f"{job} cannot be spread over these {facts['nodes']} nodes: too few of them hold a share of it."
+
+
+def _cut(facts: Facts) -> str:
+    cut = facts.get("gpus_cut")
+    if not cut:
+        return ""
+    is_cut = "1 more is" if cut == 1 else f"{cut} more are"
+    return f"{is_cut} cut by MIG: --gpu-mem asks for an instance."
 
 
 def _busy(job: str, facts: Facts, needed: str, free: str) -> str:

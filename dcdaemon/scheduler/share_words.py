@@ -15,6 +15,7 @@ def share_facts(shape: Shape, node: NodeSpace, now: float, holdoff_s: float) -> 
     rooms = [shared.opening(gpu).room_bytes for gpu in shared.on] + [
         capacity_bytes(shared.slots.get(gpu)) for gpu in node.free
     ]
+    rooms += [node.instances[number] for number in node.free_instances]
     facts = Facts(gpu_mem_needed_bytes=shape.gpu_mem_bytes, gpu_mem_free_bytes=max(rooms, default=0))
     loading = {gpu: shared.loads_until(gpu, now, holdoff_s) for gpu in node.open_shares(shape)}
     if loading and not any(shared.holds(gpu, shape.gpu_mem_bytes) for gpu in node.free):

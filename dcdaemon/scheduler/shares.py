@@ -29,8 +29,15 @@ class Opening(NamedTuple):
 
 
 def capacity_bytes(slot: GpuSlot | None) -> int:
-    """Return what shares may have of a GPU together; nothing where its memory is not known."""
-    return max(0, (slot.mem_total_bytes or 0) - RESERVE_BYTES) if slot is not None else 0
+    """Return what shares may have of a GPU together, of one that is cut the largest; nothing where that is not known.
+
+    An instance's memory is what its driver has left over already.
+    """
+    if slot is None:
+        return 0
+    if slot.instances is not None:
+        return max((one.mem_total_bytes or 0 for one in slot.instances), default=0)
+    return max(0, (slot.mem_total_bytes or 0) - RESERVE_BYTES)
 
 
 @dataclass(slots=True)

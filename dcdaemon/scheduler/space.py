@@ -2,13 +2,14 @@
 
 import math
 from bisect import insort
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import NamedTuple, Self
 
 from dcdaemon.core.booking import Booking
 from dcdaemon.core.view import ClusterView, NodeView, RunningJob
+from dcdaemon.scheduler.instances import number_of, open_instances, within
 from dcdaemon.scheduler.shape import Lack, Shape, missing
 from dcdaemon.scheduler.shares import Share, SharedGpus
 
@@ -22,7 +23,7 @@ DUE_NOW = 0.0
 class Hold:
     """What one job holds on a node and when it gives it back at the latest; infinity when endless.
 
-    With `gpu_mem_bytes` it holds that much of its GPU, which others may share.
+    With `gpu_mem_bytes` it holds that much of its GPU, which others may share, or all of its MIG instance.
     """
 
     job_id: int
@@ -75,7 +76,7 @@ class NodeSpace:
 
     `holds` are in the order of their ends. As one job sees a node, `closures` keep some of its GPUs from it for a time:
     of those that nobody holds, the ones it may not have now are `shut`, not `free`; `barred` are all those it may not
-    have now.
+    have now. MIG instances, by number with their memory, are neither `usable` nor `free`: whole GPUs are counted there.
     """
 
     name: str
@@ -91,6 +92,9 @@ class NodeSpace:
     closures: tuple[Closure, ...] = ()
     shared: SharedGpus = field(default_factory=SharedGpus)
     barred: frozenset[int] = frozenset()
+    instances: Mapping[int, int] = field(default_factory=dict)
+    #: Those of the instances that nobody holds, the smallest first.
+    free_instances: list[int] = field(default_factory=list)
     #: By what the expected runs of the jobs here were told.
     expected_by: Callable[[float], float] | None = None
     #: The answer of ends(), and from when until when it stands; never when anything has changed since.
@@ -149,10 +153,11 @@ class NodeSpace:
         )
 
     def large_enough(self, shape: Shape) -> frozenset[int]:
-        """Return the GPUs of which the shape could have its share; all of them for whole GPUs."""
+        """Return the GPUs of which the shape could have its share, and the instances; all GPUs for whole ones."""
         if shape.gpu_mem_bytes is None:
             return self.usable
-        return frozenset(gpu for gpu in self.usable if self.shared.holds(gpu, shape.gpu_mem_bytes))
+        large = frozenset(gpu for gpu in self.usable if self.shared.holds(gpu, shape.gpu_mem_bytes))
+        return large.union(self._large(self.instances, shape.gpu_mem_bytes)) if self.instances else large
 
     def open_shares(self, shape: Shape, settled_by: float = math.inf) -> list[int]:
         """Return the shared GPUs on which the shape has room, if all jobs there started by then."""
@@ -160,24 +165,53 @@ class NodeSpace:
             return []
         return [gpu for gpu in self.shared.openings(shape.gpu_mem_bytes, settled_by) if gpu not in self.barred]
 
+    def open_instances(self, shape: Shape) -> list[int]:
+        """Return the free instances that are large enough for the shape; none for whole GPUs."""
+        if shape.gpu_mem_bytes is None or not self.free_instances:
+            return []
+        return self._large(self.free_instances, shape.gpu_mem_bytes)
+
     def _takes_share(self, mem_bytes: int) -> bool:
-        if any(self.shared.holds(gpu, mem_bytes) for gpu in self.free):
+        if any(self.shared.holds(gpu, mem_bytes) for gpu in self.free) or self._large(self.free_instances, mem_bytes):
             return True
         return any(gpu not in self.barred for gpu in self.shared.openings(mem_bytes))
 
+    def _large(self, numbers: Iterable[int], mem_bytes: int) -> list[int]:
+        return [number for number in numbers if self.instances[number] >= mem_bytes]
+
     def only(self, gpus: frozenset[int]) -> Self:
         """Return the node as it is for jobs that may have these of its GPUs only; to look at, not to take from."""
-        holds = [replace(hold, gpus=tuple(gpu for gpu in hold.gpus if gpu in gpus)) for hold in self.holds]
+        holds = [replace(hold, gpus=tuple(gpu for gpu in hold.gpus if within(gpu, gpus))) for hold in self.holds]
         free = [gpu for gpu in self.free if gpu in gpus]
         shared = self.shared.only(gpus) if self.shared.on else self.shared
-        return replace(self, usable=self.usable & gpus, free=free, holds=holds, shared=shared)
+        return replace(
+            self, usable=self.usable & gpus, free=free, holds=holds, shared=shared,
+            instances={number: mem_bytes for number, mem_bytes in self.instances.items() if within(number, gpus)},
+            free_instances=[number for number in self.free_instances if within(number, gpus)],
+        )  # fmt: skip
+
+    def meant_for(self, shape: Shape) -> Self:
+        """Return the node with what the shape could ever have of it as its GPUs; to look at, not to take from.
+
+        Instances that are large enough for a share are GPUs then, and come first; for whole GPUs there are none.
+        """
+        if shape.gpu_mem_bytes is None and not self.instances:
+            return self
+        large = self.large_enough(shape)
+        seen = self.only(large)
+        if not self.instances:
+            return seen
+        return replace(
+            seen, usable=large, free=[*seen.free_instances, *seen.free],
+            shut=tuple(gpu for gpu in self.shut if gpu in large),
+        )  # fmt: skip
 
     def take(self, hold: Hold) -> None:
         """Give these resources to a job."""
         self._ends_at = math.inf
         insort(self.holds, hold, key=_ends_at)
         self.free = [gpu for gpu in self.free if gpu not in hold.gpus]
-        if hold.gpu_mem_bytes is not None:
+        if hold.gpu_mem_bytes is not None and not self._hand_out(hold):
             self.shared.take(hold.job_id, hold.gpus, Share(hold.gpu_mem_bytes, hold.started_at))
         self.cpus -= hold.cpus
         self.mem_bytes -= hold.mem_bytes
@@ -187,10 +221,25 @@ class NodeSpace:
         place = next(place for place, hold in enumerate(self.holds) if hold.job_id == job_id)
         hold = self.holds.pop(place)
         self._ends_at = math.inf
-        gpus = hold.gpus if hold.gpu_mem_bytes is None else self.shared.give_back(job_id, hold.gpus)
-        self.free = sorted((*self.free, *gpus))
+        if hold.gpu_mem_bytes is None:
+            self.free = sorted((*self.free, *hold.gpus))
+        elif not self._put_back(hold):
+            self.free = sorted((*self.free, *self.shared.give_back(job_id, hold.gpus)))
         self.cpus += hold.cpus
         self.mem_bytes += hold.mem_bytes
+
+    def _hand_out(self, hold: Hold) -> bool:
+        """Say whether it is an instance that the job has, and take it."""
+        if not self.instances.keys() & set(hold.gpus):
+            return False
+        self.free_instances = [number for number in self.free_instances if number not in hold.gpus]
+        return True
+
+    def _put_back(self, hold: Hold) -> bool:
+        back = self.instances.keys() & set(hold.gpus)
+        if back:
+            self.free_instances = sorted((*self.free_instances, *back), key=lambda one: (self.instances[one], one))
+        return bool(back)
 
 
 def _ends_at(hold: Hold) -> float:
@@ -219,13 +268,15 @@ def spaces_of(view: ClusterView) -> list[NodeSpace]:
 
 
 def _space(position: int, node: NodeView, running: Iterable[RunningJob]) -> NodeSpace:
-    usable = frozenset(gpu.index for gpu in node.gpus if gpu.blocked is None)
+    usable = frozenset(gpu.index for gpu in node.gpus if gpu.blocked is None and gpu.instances is None)
     space = NodeSpace(node.name, position, usable, node.cpus, node.mem_bytes, sorted(usable), node.cpus, node.mem_bytes)
     known = {slot.index: slot for slot in node.gpus if slot.mem_total_bytes or slot.neighbourhood or slot.penalty}
     space.shared.slots = known
+    space.instances = open_instances(node)
+    space.free_instances = sorted(space.instances, key=lambda one: (space.instances[one], one))
     for job in running:
         # A blocked GPU does not come back to the queue when its job ends.
-        gpus = tuple(gpu for gpu in job.gpus if gpu in usable)
+        gpus = tuple(gpu for gpu in _held(job) if gpu in usable or gpu in space.instances)
         ends_at = math.inf if job.ends_at is None else job.ends_at
         if job.stopping:
             ends_at = DUE_NOW
@@ -235,3 +286,7 @@ def _space(position: int, node: NodeView, running: Iterable[RunningJob]) -> Node
     if space.shared.on:
         space.shared.measure()
     return space
+
+
+def _held(job: RunningJob) -> tuple[int, ...]:
+    return job.gpus if job.gpu_instance is None else tuple(number_of(gpu, job.gpu_instance) for gpu in job.gpus)

@@ -36,7 +36,7 @@ class Rooms:
         if found is None:
             if not closed:
                 self._refused.add(shape.demand)
-            free = {space.name: space.free for space in self._spaces if space.name in closed}
+            free = {space.name: {*space.free, *space.free_instances} for space in self._spaces if space.name in closed}
             return Room(fits=False, kept_gpus=sum(len(gpus.intersection(free[name])) for name, gpus in closed.items()))
         for part in found.parts:
             self._taken.setdefault(part.node.name, set()).update(part.gpus)
@@ -70,4 +70,7 @@ class Rooms:
 
 def _without(space: NodeSpace, gpus: set[int]) -> NodeSpace:
     """Return the node as it is when these GPUs are not free."""
-    return replace(space, free=[gpu for gpu in space.free if gpu not in gpus])
+    return replace(
+        space, free=[gpu for gpu in space.free if gpu not in gpus],
+        free_instances=[number for number in space.free_instances if number not in gpus],
+    )  # fmt: skip

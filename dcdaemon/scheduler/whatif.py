@@ -4,7 +4,7 @@ from collections.abc import Container
 from dataclasses import replace
 
 from dcdaemon.core.reasons import Unblock
-from dcdaemon.core.view import ClusterView, NodeView, QueuedJob
+from dcdaemon.core.view import ClusterView, GpuSlot, NodeView, QueuedJob
 from dcdaemon.scheduler.queue import QueueIndex
 
 
@@ -47,14 +47,18 @@ def freed(job: QueuedJob, unblock: Unblock, highest: int | None = None) -> Queue
 
 def restore(node: NodeView, restored: Container[tuple[str, int]]) -> NodeView:
     """Return the node with these GPUs, named by node and index, taking work again."""
-    gpus = tuple(
-        replace(gpu, blocked=None, blocked_detail="") if (node.name, gpu.index) in restored else gpu
-        for gpu in node.gpus
-    )
+    gpus = tuple(_restored(gpu) if (node.name, gpu.index) in restored else gpu for gpu in node.gpus)
     return replace(node, gpus=gpus)
+
+
+def _restored(gpu: GpuSlot) -> GpuSlot:
+    instances = gpu.instances
+    if instances is not None:
+        instances = tuple(replace(one, blocked=None, blocked_detail="") for one in instances)
+    return replace(gpu, blocked=None, blocked_detail="", instances=instances)
 
 
 def all_open(view: ClusterView) -> ClusterView:
     """Return the cluster with all GPUs taking work."""
-    blocked = {(node.name, gpu.index) for node in view.nodes for gpu in node.gpus if gpu.blocked is not None}
+    blocked = {(node.name, gpu.index) for node in view.nodes for gpu in node.gpus if gpu.stopped.blocked is not None}
     return replace(view, nodes=tuple(restore(node, blocked) for node in view.nodes)) if blocked else view

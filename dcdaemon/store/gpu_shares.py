@@ -1,14 +1,12 @@
-"""GPUs taken and given back: a whole one by one job, a shared one by several that each ask for part of its memory."""
+"""GPUs taken and given back: a whole one by one job, a shared one by several that each have a part or an instance."""
 
 import functools
 
 from sqlalchemy import Connection, Insert, bindparam, delete, func, select, update
 
-from dcdaemon.core.job import ACTIVE, Job
+from dcdaemon.core.job import Job, Slot
 from dcdaemon.store.schema import allocation, gpu_share
 from dcdaemon.store.upsert import insert_into
-
-Slot = tuple[str, int]  # node, GPU
 
 _GIVE_BACK = delete(allocation).where(
     allocation.c.node == bindparam("its_node"),
@@ -32,11 +30,6 @@ _PASS_ON = (
     )
     .values(job_id=bindparam("next_id"))
 )
-
-
-def held(a_job: Job) -> set[Slot]:
-    """Return the GPUs that the job holds, whole or in part."""
-    return {(a_job.node, gpu) for gpu in a_job.gpus} if a_job.state in ACTIVE else set()
 
 
 def take(connection: Connection, a_job: Job, slots: set[Slot]) -> bool:
@@ -71,27 +64,34 @@ def give_back(connection: Connection, a_job: Job, slots: set[Slot]) -> None:
 def _take_shares(connection: Connection, a_job: Job, slots: set[Slot]) -> bool:
     taken: set[Slot] = set()
     for slot in sorted(slots):
-        if not _take_share(connection, a_job.id, slot):
+        if not _take_share(connection, a_job, slot):
             give_back(connection, a_job, taken)
             return False
         taken.add(slot)
     return True
 
 
-def _take_share(connection: Connection, job_id: int, slot: Slot) -> bool:
+def _take_share(connection: Connection, a_job: Job, slot: Slot) -> bool:
     node, gpu = slot
-    row = {"node": node, "gpu": gpu, "job_id": job_id}
+    row = {"node": node, "gpu": gpu, "job_id": a_job.id}
     first = connection.execute(_take_statement(connection.dialect.name), [row]).all()
     if not first and connection.execute(_NEXT, {"its_node": node, "its_gpu": gpu}).scalar_one() is None:
         return False
-    connection.execute(gpu_share.insert(), row)
-    return True
+    # Without a row another job has that instance; then the GPU was taken already, and nothing is to be undone.
+    statement = _share_statement(connection.dialect.name)
+    return bool(connection.execute(statement, [{**row, "gpu_instance": a_job.gpu_instance}]).all())
 
 
 def _give_back_whole(connection: Connection, job_id: int, slots: set[Slot]) -> None:
     if slots:
         rows = [{"its_node": node, "its_gpu": gpu, "its_id": job_id} for node, gpu in sorted(slots)]
         connection.execute(_GIVE_BACK, rows)
+
+
+@functools.cache
+def _share_statement(dialect: str) -> Insert:
+    statement: Insert = insert_into(dialect, gpu_share).on_conflict_do_nothing()
+    return statement.returning(gpu_share.c.job_id)
 
 
 @functools.cache

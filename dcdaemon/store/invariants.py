@@ -8,11 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, Select, exists, func, inspect, or_, select, text
 
 from dcdaemon.core.energy import IDLE
-from dcdaemon.core.job import ACTIVE, ENDED, JobState
+from dcdaemon.core.job import ACTIVE, ENDED, JobState, Slot
 from dcdaemon.store.schema import allocation, audit, energy, gpu_share, job, meter, rolled_up, usage
 from dcdaemon.store.series import SERIES
 
-Slot = tuple[str, int]  # node, GPU
 Rule = Callable[[Connection], Iterator[str]]
 _WORDS = {state.value for state in JobState}
 
@@ -38,8 +37,18 @@ def holds(connection: Connection) -> Iterator[str]:
     shared: dict[Slot, set[int]] = defaultdict(set)
     for row in connection.execute(select(gpu_share)):
         shared[row.node, row.gpu].add(row.job_id)
+    yield from _instances(connection)
     for slot in sorted(whole.keys() | parts.keys() | allocated.keys() | shared.keys()):
         yield from _slot(slot, (whole[slot], parts[slot]), allocated.get(slot), shared[slot])
+
+
+def _instances(connection: Connection) -> Iterator[str]:
+    columns = select(job.c.node, job.c.gpus, job.c.gpu_instance, func.min(job.c.id), func.count())
+    with_one = job.c.state.in_(sorted(ACTIVE)) & job.c.gpu_instance.is_not(None)
+    of_several = columns.where(with_one).group_by(job.c.node, job.c.gpus, job.c.gpu_instance).having(func.count() > 1)
+    for node, gpus, name, first, count in connection.execute(of_several):
+        where = f"MIG instance {name} of GPU {gpus.strip('[]')} of {node}"
+        yield f"{where} is held by {count} jobs at once, of them job {first}"
 
 
 def _wanted(connection: Connection) -> tuple[dict[Slot, set[int]], dict[Slot, set[int]]]:

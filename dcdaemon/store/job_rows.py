@@ -6,7 +6,6 @@ from typing import Any
 from sqlalchemy import Row
 
 from dcdaemon.core.job import Job, JobSpec, JobState
-from dcdaemon.core.prediction import Prediction
 
 #: Made once: json.dumps() would make an encoder for every call.
 _encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
@@ -15,26 +14,6 @@ _encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 def dump(value: object) -> str:
     """Return compact JSON."""
     return _encoder.encode(value)
-
-
-def new_job(job_id: int, spec: JobSpec, node: str, at: float, prediction: Prediction | None = None) -> Job:
-    """Return the job that a submit makes of a spec."""
-    start = prediction and prediction.start
-    return Job(
-        id=job_id,
-        node=node,
-        spec=spec,
-        state=JobState.WAITING,
-        submitted_at=at,
-        queued_at=at,
-        held=spec.held,
-        priority=spec.priority,
-        predicted_s=prediction and prediction.run_s,
-        predicted_by=prediction and prediction.by.value,
-        forecast_at=start and start.at,
-        forecast_low_at=start and start.low_at,
-        forecast_high_at=start and start.high_at,
-    )
 
 
 def row_of(job: Job) -> dict[str, Any]:
@@ -108,6 +87,7 @@ def _standing(job: Job) -> dict[str, Any]:
         "forecast_high_at": job.forecast_high_at,
         "preempted": job.preempted,
         "lost_s": job.lost_s,
+        "gpu_instance": job.gpu_instance,
     }
 
 
@@ -141,6 +121,7 @@ def job_of(row: Row[Any]) -> Job:
         forecast_high_at=row.forecast_high_at,
         preempted=row.preempted,
         lost_s=row.lost_s,
+        gpu_instance=row.gpu_instance,
     )
 
 

@@ -18,12 +18,13 @@ from sqlalchemy import (
 
 from dcdaemon.core.audit import job_change, submission
 from dcdaemon.core.job import UNFINISHED, Fate, Job, JobSpec, JobState, placed
+from dcdaemon.core.new_job import new_job
 from dcdaemon.core.ports import Actor, JobChange, JobQuery
 from dcdaemon.core.prediction import Prediction
 from dcdaemon.store.audit import add_audit, audit_row
-from dcdaemon.store.gpu_shares import give_back, held, take
+from dcdaemon.store.gpu_shares import give_back, take
 from dcdaemon.store.gpu_time import charge
-from dcdaemon.store.job_rows import dump, job_of, new_job, row_of
+from dcdaemon.store.job_rows import dump, job_of, row_of
 from dcdaemon.store.schema import job
 
 #: Ids in one IN (...): well below what either database takes.
@@ -107,7 +108,7 @@ def save(connection: Connection, changes: Sequence[JobChange]) -> list[Job | Non
 
 def _apply(connection: Connection, change: JobChange) -> Job | None:
     before, after = change.before, change.after
-    gained, lost = held(after) - held(before), held(before) - held(after)
+    gained, lost = after.slots - before.slots, before.slots - after.slots
     if not _replace(connection, before, after):
         return None
     if not take(connection, after, gained):

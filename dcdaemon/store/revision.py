@@ -9,7 +9,7 @@ from dcdaemon.core.errors import StoreUnavailable
 from dcdaemon.store.database import Database
 
 #: Every schema this program can start from, oldest first; the last one is its own.
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 HEAD = REVISIONS[-1]
 _MIGRATION_S = 3600.0
 

@@ -90,6 +90,8 @@ job = Table(
     Column("hang_after_s", Double),
     Column("deadline_at", Double),
     Column("gpu_mem_runs", Integer),
+    # Since schema 0005.
+    Column("gpu_instance", Text),
     # The few unfinished jobs are found without touching the many ended ones.
     Index("job_state", "state", "id"),
     Index("job_user_name", "user_name", "id"),
@@ -116,13 +118,17 @@ allocation = Table(
     sqlite_with_rowid=False,
 )
 
-#: Jobs that share a GPU, each a part of its memory. The one in `allocation` is then one of them.
+#: Jobs that share a GPU, each a part of its memory or a MIG instance. The one in `allocation` is then one of them.
 gpu_share = Table(
     "gpu_share",
     metadata,
     Column("node", Text, primary_key=True),
     Column("gpu", Integer, primary_key=True, autoincrement=False),
     Column("job_id", BigInteger, ForeignKey("job.id"), primary_key=True, autoincrement=False),
+    # Since schema 0005.
+    Column("gpu_instance", Text),
+    # The last guard against giving one instance to two jobs; shares of memory have none.
+    Index("gpu_share_instance", "node", "gpu", "gpu_instance", unique=True),
     sqlite_with_rowid=False,
 )
 

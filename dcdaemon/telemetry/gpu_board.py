@@ -36,6 +36,8 @@ class _Gpu:
     processes: tuple[GpuProcess, ...] | None = None
     migs: tuple[MigSample, ...] = ()
     migs_s: float = 0.0
+    #: Whether it is cut by MIG; stands until a child says otherwise, as each does with its first answer.
+    cut: bool = False
     lost_s: float | None = None
 
     @property
@@ -59,6 +61,7 @@ class _News:
     processes: tuple[GpuProcess, ...] | None
     info: GpuInfo | None
     migs: tuple[MigSample, ...] | None
+    cut: bool | None
     odd: Sequence[tuple[str, float]]
 
 
@@ -169,6 +172,7 @@ class GpuBoard:
                 driver_error=self._driver_error(now_s),
                 lost=frozenset(index for index, gpu in self._gpus.items() if gpu.lost_s is not None),
                 migs=tuple(mig for gpu in gpus if now_s - gpu.migs_s <= self._migs_fresh_s for mig in gpu.migs),
+                cut=frozenset(index for index, gpu in self._gpus.items() if gpu.cut),
             )
 
     def _driver_error(self, now_s: float) -> str | None:
@@ -218,6 +222,7 @@ class GpuBoard:
             processes=processes,
             info=_info(more["info"]) if "info" in more else None,
             migs=tuple(_mig(at, index, values) for values in more["migs"]) if "migs" in more else None,
+            cut=more.get("cut"),
             odd=more.get("odd", ()),
         )
 
@@ -228,6 +233,8 @@ class GpuBoard:
         gpu.info = news.info or gpu.info
         if news.migs is not None:
             gpu.migs, gpu.migs_s = news.migs, sample.monotonic_s
+        if news.cut is not None:
+            gpu.cut = news.cut
         if sample.error in LOST:
             gpu.lost_s = now_s if gpu.lost_s is None else gpu.lost_s
         elif sample.error is None:

@@ -58,6 +58,7 @@ class NvmlGpu:
         self._processes = ProcessLists(self.handle, self._tempo.every_s("processes"))
         self._instances = Instances(self.handle, self._tempo.every_s("migs"), self._tempo.every_s("mig_layout"))
         self._cut: bool | None = None
+        self._told_cut: bool | None = None
         self._gpm: Gpm | None = None
         self._hot: list[Asker] = []
         self._slow: list[Asker] = []
@@ -108,6 +109,8 @@ class NvmlGpu:
                 news[name] = lister.news.pop()
         if odd := self.values.take_odd():
             news["odd"] = odd
+        if self._cut != self._told_cut:
+            news["cut"] = self._told_cut = self._cut
         return news
 
     def _begin(self) -> None:

@@ -77,6 +77,8 @@ BROKEN = [
     ("UPDATE allocation SET job_id = 4 WHERE gpu = 0", "gpus", "allocated to job 4"),
     ("INSERT INTO allocation VALUES ('n1', 7, 1)", "gpus", "GPU 7 of n1 is allocated to job 1, which does not hold it"),
     ("DELETE FROM gpu_share WHERE job_id = 3", "gpus", "GPU 1 of n1 is shared by jobs 2, 3, and written down as"),
+    ("UPDATE job SET gpu_instance = '9/0' WHERE id IN (2, 3)", "gpus",
+     "MIG instance 9/0 of GPU 1 of n1 is held by 2 jobs at once, of them job 2"),
     ("UPDATE job SET gpus = '[1]' WHERE id = 1", "gpus", "GPU 1 of n1 is held by jobs 1, 2, 3 at once"),
     ("UPDATE job SET state = 'dreaming' WHERE id = 4", "states", "job 4 is in the state 'dreaming'"),
     ("UPDATE job SET state = 'failed' WHERE id = 4", "states", "job 4 is failed and has no end"),

@@ -84,6 +84,28 @@ def test_jobs_that_each_ask_for_a_part_of_it_share_a_gpu(store: Store) -> None:
     assert start(store, whole, 3) is not None
 
 
+def test_an_instance_is_given_once_and_comes_back(store: Store) -> None:
+    first, second, third = (submit(store, gpu_mem_bytes=5 << 30) for _ in range(3))
+
+    def start_on(job: Job, instance: str) -> Job | None:
+        return save(store, job, job.mark_starting(job.node, (3,), simulated=False, gpu_instance=instance))
+
+    started = start_on(first, "9/0")
+    assert started is not None
+    assert (started.gpu_instance, store.job(first.id)) == ("9/0", started)
+    assert start_on(second, "9/0") is None
+    assert store.job(second.id) == second
+    assert start_on(second, "10/0") is not None
+    assert start(store, submit(store), 3) is None, "the refused job left the GPU to nobody"
+    ended = save(store, started, started.mark_ended(JobState.SUCCEEDED, 1600.0))
+    assert ended is not None
+    assert ended.gpu_instance == "9/0"
+    assert start_on(third, "9/0") is not None
+    again = save(store, ended, ended.mark_requeued(1700.0))
+    assert again is not None
+    assert again.gpu_instance is None
+
+
 def test_no_share_is_given_of_a_gpu_that_a_job_has_whole(store: Store) -> None:
     whole, share = submit(store), submit(store, gpu_mem_bytes=10 << 30)
     assert start(store, whole, 0, 1) is not None

@@ -32,6 +32,7 @@ def write(path: str) -> None:
     write_jobs(store)
     write_queued(store)
     write_shared(store)
+    write_launched(store)
     write_ledger(store)
     write_samples(store)
     store.mark(GpuMark(3, "fan"), NOW, ADA)
@@ -78,6 +79,16 @@ def write_shared(store: SqlStore) -> None:
     ended = running.mark_ended(JobState.PREEMPTED, NOW + 30, run_s=30.0, signal=15, cause="preempted")
     again = ended.mark_requeued(NOW + 30).with_loss(12.5)
     store.save([JobChange(running, ended, NOW + 30), JobChange(ended, again, NOW + 30, action="requeue")])
+
+
+def write_launched(store: SqlStore) -> None:
+    """Queue a job of four ranks that saves its work on a signal, and has learned how much memory it needs."""
+    asked = JobSpec(
+        ("python", "ddp.py"), "/", 1001, 100, "ada", "ranks", "e4", gpus=1, limit_s=3600.0, deadline_at=NOW + 9000,
+        gpu_mem_bytes=8 << 30, gpu_mem_runs=3, checkpoint_signal="USR1", checkpoint_s=120.0, launcher="torchrun",
+        ranks=4, hang_after_s=600.0,
+    )  # fmt: skip
+    store.submit([asked], NOW, ADA)
 
 
 def save(store: SqlStore, job: Job, gpus: tuple[int, ...]) -> Job:

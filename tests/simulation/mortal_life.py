@@ -99,7 +99,8 @@ class MortalLife(NodeLife):
 
     def _opened(self) -> Any:
         store = open_store(f"sqlite:///{self._database}", NODE)
-        for owner, name in ((store, "_ledger"), (store, "_samples"), (store._writer, "_lane")):
+        lanes = ((store, "_ledger"), (store, "_samples"), (store._writer, "_lane"), (store._upkeep, "_samples"))
+        for owner, name in lanes:
             setattr(owner, name, DeadlyLane(getattr(owner, name), self.fate))
         return store
 

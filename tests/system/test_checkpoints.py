@@ -50,8 +50,6 @@ def shared(new_site):
 
 
 def log_of(site, job_id, attempt=1):
-    if site.job(job_id)["attempt"] < attempt:
-        return ""
     with site.client.stream(f"/v1/jobs/{job_id}/log", {"attempt": attempt}) as stream:
         return b"".join(stream).decode()
 

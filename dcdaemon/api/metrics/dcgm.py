@@ -57,7 +57,10 @@ class _Ends:
 
     def __init__(self, desk: Desk) -> None:
         self._gpus: Mapping[int, GpuInfo] = {gpu.index: gpu for gpu in desk.board.gpus.gpus}
-        self._jobs = {gpu: job.id for gpu, job in desk.book.holders().items()}
+        self._jobs = {gpu: job.id for gpu, job in desk.book.holders().items() if job.gpu_instance is None}
+        self._jobs_of_instances = {
+            (gpu, job.gpu_instance): job.id for job in desk.book.active() if job.gpu_instance for gpu in job.gpus
+        }
         self._node = desk.node
         self._driver = desk.board.gpus.driver_version
 
@@ -67,7 +70,7 @@ class _Ends:
         values = (
             gpu, info and info.uuid, info and info.pci_bus_id, f"nvidia{gpu}", info and info.name,
             mig and mig.profile, mig and mig.instance.partition("/")[0], self._node, self._node, self._driver,
-            self._jobs.get(gpu),
+            self._jobs.get(gpu) if mig is None else self._jobs_of_instances.get((gpu, mig.instance)),
         )  # fmt: skip
         return device_labels(_LABELS, values)
 

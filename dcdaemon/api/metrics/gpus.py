@@ -47,11 +47,15 @@ def _facts(gpu: GpuInfo, driver_version: str | None) -> str:
 
 def _write_allocation(page: Page, desk: Desk, given: Mapping[int, str]) -> None:
     holders = desk.book.sharers()
-    blocked = {slot.index: slot.blocked for slot in desk.book.node.gpus}
-    jobs = ((labels(gpu=gpu, job_id=job.id, **_whose(desk, job)), 1) for gpu in sorted(holders) for job in holders[gpu])
+    blocked = {slot.index: slot.stopped.blocked for slot in desk.book.node.gpus}
+    jobs = ((_holding(desk, gpu, job), 1) for gpu in sorted(holders) for job in holders[gpu])
     write(page, "dcd_gpu_allocated", ((of, int(gpu in holders)) for gpu, of in given.items()))
     write(page, "dcd_gpu_blocked", _blocks(given, blocked))
     write(page, "dcd_job_gpu_info", jobs)
+
+
+def _holding(desk: Desk, gpu: int, job: Job) -> str:
+    return labels(gpu=gpu, job_id=job.id, **_whose(desk, job), instance=job.gpu_instance)
 
 
 def _whose(desk: Desk, job: Job) -> dict[str, str]:

@@ -29,7 +29,9 @@ OWN: dict[str, Own] = {
     "dcd_gpu_allocated": Own("gauge", _GPU, "1 while a job holds the GPU."),
     "dcd_gpu_blocked": Own("gauge", (*_GPU, "reason"), "1 while the GPU may not be given to a job, by reason."),
     "dcd_job_gpu_info": Own(
-        "gauge", ("gpu", "job_id", "name", "user"), "The job that holds a GPU, to join on gpu; always 1."
+        "gauge",
+        ("gpu", "job_id", "name", "user", "instance"),
+        "The job that holds a GPU, to join on gpu, or a MIG instance of it; always 1.",
     ),
     "dcd_events_total": Own("counter", ("kind",), "Events since the daemon started, by kind."),
     "dcd_gpu_xid_events_total": Own("counter", (*_GPU, "xid"), "XIDs since the daemon started, by GPU and code."),

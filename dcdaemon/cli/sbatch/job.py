@@ -82,6 +82,7 @@ def _fields(request: Request, resources: Resources, array: Array | None) -> dict
     fields = {
         "cwd": str(cwd),
         "gpus": resources.gpus,
+        "gpu_mem_bytes": resources.gpu_mem_bytes,
         "cpus": resources.cpus,
         "mem_bytes": resources.mem_bytes,
         "limit_s": request.time_limit_s,

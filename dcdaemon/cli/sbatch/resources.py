@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from dcdaemon.cli.sbatch.request import Request
-from dcdaemon.cli.sbatch.values import Gpus, same_or_one
+from dcdaemon.cli.sbatch.values import Gpus, instance_bytes, same_or_one
 from dcdaemon.core.errors import BadInput
 
 
@@ -13,6 +13,7 @@ class Resources:
 
     gpus: int | None
     gpu_kinds: tuple[str, ...]
+    gpu_mem_bytes: int | None
     ntasks: int | None
     cpus: int | None
     mem_bytes: int | None
@@ -37,7 +38,16 @@ def count_together(request: Request) -> Resources:
     ntasks = ntasks or _times(request.ntasks_per_gpu, gpus)
     cpus = _cpus(request, ntasks, gpus)
     number, kinds = gpus if gpus is not None else (None, ())
-    return Resources(number, kinds, ntasks, cpus, _memory(request, gpus, cpus))
+    instance = _instance_bytes(number, kinds)
+    return Resources(number, () if instance else kinds, instance, ntasks, cpus, _memory(request, gpus, cpus))
+
+
+def _instance_bytes(number: int | None, kinds: tuple[str, ...]) -> int | None:
+    """Return the memory of the MIG instance that is asked for; raise BadInput for several, None without one."""
+    sizes = [size for size in map(instance_bytes, kinds) if size is not None]
+    if sizes and (number != 1 or len(kinds) > 1):
+        raise BadInput(f"{' and '.join(kinds)}: a job has one MIG instance", "write --gres=gpu:1g.10gb:1")
+    return sizes[0] if sizes else None
 
 
 def _ntasks(request: Request) -> int | None:

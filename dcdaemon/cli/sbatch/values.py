@@ -13,6 +13,10 @@ _ENDLESS = ("-1", "infinite", "unlimited")
 _MEMORY = re.compile(r"(\d+)(?:([kmgt])(?:i?b)?)?", re.IGNORECASE)
 _SHIFTS = {"k": 10, "m": 20, "g": 30, "t": 40}
 _SIGNAL = re.compile(r"(?:([RB]{1,2}):)?(?:SIG)?(\w{1,10})(?:@(\d{1,5}))?")
+#: As NVIDIA names it, or after the name of the GPU as Slurm finds it: `h100_1g.10gb`, `2g.20gb+me`.
+_MIG_PROFILE = re.compile(r"(?:.*[_-])?\d{1,2}g\.(\d{1,4})gb(?:\+\S+)?", re.IGNORECASE)
+#: An instance has a little less memory than in its name, and the next smaller size is half of it.
+_OF_ITS_NAME = 0.85
 _NODES = re.compile(r"(\d+)(?:-(\d+))?")
 
 
@@ -107,6 +111,12 @@ def gpus_of_gres(text: str) -> Gpus:
             total += 1
         kinds += details
     return Gpus(total, tuple(kinds))
+
+
+def instance_bytes(kind: str) -> int | None:
+    """Return the memory to ask for to get a MIG instance of this profile, bytes; None for what is no profile."""
+    match = _MIG_PROFILE.fullmatch(kind)
+    return None if match is None else int(int(match[1]) * _OF_ITS_NAME * 1024**3)
 
 
 def same_or_one(values: dict[str, int], what: str) -> int | None:

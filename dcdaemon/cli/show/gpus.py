@@ -24,6 +24,8 @@ def used_by(gpu: Document) -> str:
     parts = [_job(job) for job in gpu.get("jobs") or filter(None, [gpu["job"]])]
     if gpu.get("drained_reason"):
         parts.append(f"drained: {gpu['drained_reason']}")
+    if instances := _free_instances(gpu):
+        parts.append(instances)
     if any(process.get("hidden") for process in gpu["processes"]) or (gpu["state"] == "busy" and not parts):
         parts.append("a job")  # of somebody else, who is not to be named here
     parts += [process_words(process) for process in gpu["processes"] if is_foreign(process)]
@@ -32,8 +34,18 @@ def used_by(gpu: Document) -> str:
 
 
 def _job(job: Document) -> str:
-    share = job.get("gpu_mem_bytes")
-    return f"job {job['id']} {job['name']} ({job['user']}{'' if share is None else f', {memory(share)}'})"
+    share, instance = job.get("gpu_mem_bytes"), job.get("gpu_instance")
+    part = f"MIG {instance}" if instance else "" if share is None else memory(share)
+    return f"job {job['id']} {job['name']} ({job['user']}{f', {part}' if part else ''})"
+
+
+def _free_instances(gpu: Document) -> str:
+    """Return what of a GPU that is cut nobody has, by size; an empty text for a whole GPU."""
+    if not gpu.get("cut"):
+        return ""
+    profiles = [one["profile"] or one["instance"] for one in gpu["migs"] if one.get("state") == "free"]
+    counted = [f"{profiles.count(name)} {name}" for name in dict.fromkeys(profiles)]
+    return f"MIG: {' and '.join(counted) or 'nothing'} free" if gpu["migs"] else "MIG: no instances"
 
 
 def is_foreign(process: Document) -> bool:

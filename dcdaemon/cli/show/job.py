@@ -117,7 +117,7 @@ def _asked(job: Document) -> str:
 def _where(job: Document) -> list[tuple[str, str]]:
     return [
         ("node", job["node"] + (", simulated GPUs" if job["simulated"] else "")),
-        ("GPUs", gpus(job)),
+        ("GPUs", gpus(job) + (" (a MIG instance)" if job.get("gpu_instance") else "")),
         ("attempt", str(job["attempt"])),
         ("time", f"{clock(job)} (waited {duration(job['wait_s'])})"),
         ("processes", spans(job.get("pids") or []) or UNKNOWN),

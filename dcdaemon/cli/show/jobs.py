@@ -84,7 +84,8 @@ def gpus(job: Document) -> str:
         share = job.get("gpu_mem_bytes")
         asked = memory(share) if share else job["gpus_asked"]
         return f"{asked} asked" if job["gpus_asked"] else UNKNOWN
-    return ",".join(str(gpu) for gpu in job["gpus"]) or UNKNOWN
+    given = ",".join(str(gpu) for gpu in job["gpus"])
+    return f"{given}:{job['gpu_instance']}" if job.get("gpu_instance") else given or UNKNOWN
 
 
 def state_style(job: Document) -> str:

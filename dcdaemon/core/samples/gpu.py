@@ -305,7 +305,8 @@ class MigSample:
 class GpuReading:
     """All that a GPU source knows now: its GPUs, their newest samples, and what is wrong with the driver.
 
-    `released_until` is set while an operator has let go of the driver (epoch seconds).
+    `released_until` is set while an operator has let go of the driver (epoch seconds). The GPUs that are `cut` by MIG
+    take work on their instances only, `migs`.
     """
 
     gpus: tuple[GpuInfo, ...]
@@ -315,6 +316,7 @@ class GpuReading:
     lost: frozenset[int] = frozenset()
     migs: tuple[MigSample, ...] = ()
     released_until: float | None = None
+    cut: frozenset[int] = frozenset()
 
 
 #: What is averaged over the sweeps between two stored rows; everything else is taken from the newest.

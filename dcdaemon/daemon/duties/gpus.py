@@ -125,7 +125,7 @@ class GpuDuty:
         return tuple(
             SharedBy(job.id, job.spec.user, job.spec.name, gpu, job.spec.gpu_mem_bytes)
             for job in self._desk.book.active()
-            if job.spec.gpu_mem_bytes is not None
+            if job.is_sharing and job.spec.gpu_mem_bytes is not None
             for gpu in job.gpus
         )
 

@@ -21,7 +21,8 @@ JOB = {
     "gpu_s": (*NUMBER, MAYBE), "gpu_util_ratio": (*NUMBER, MAYBE), "gpu_power_w": (*NUMBER, MAYBE),
     "mem_peak_bytes": (int, MAYBE), "reported": dict, "simulated": bool, "anomalies": list, "reason": (dict, MAYBE),
     "after_any": list, "after_not_ok": list, "queue": str, "account": str, "begin_at": (str, MAYBE),
-    "array_id": (int, MAYBE), "array_index": (int, MAYBE), "array_limit": (int, MAYBE), "gpu_mem_bytes": (int, MAYBE),
+    "array_id": (int, MAYBE), "array_index": (int, MAYBE), "array_limit": (int, MAYBE), "gpu_instance": (str, MAYBE),
+    "gpu_mem_bytes": (int, MAYBE),
     "checkpoint_signal": (str, MAYBE), "checkpoint_s": (float, MAYBE), "launcher": (str, MAYBE), "ranks": (int, MAYBE),
     "hang_after_s": (float, MAYBE), "deadline_at": (str, MAYBE), "deadline_met": (bool, MAYBE),
     "gpu_mem_runs": (int, MAYBE),
@@ -40,7 +41,7 @@ GPU = {
     "temp_c": (*NUMBER, MAYBE), "sm_clock_hz": (int, MAYBE), "energy_j": (*NUMBER, MAYBE),
     "sample_age_s": (*NUMBER, MAYBE), "health": str, "state": str, "blocked_detail": (str, MAYBE),
     "drained_reason": (str, MAYBE), "job": (dict, MAYBE), "jobs": list, "processes": list, "simulated": bool,
-    "pci_bus_id": (str, MAYBE), "clock_events": (list, MAYBE), "migs": list, "bookings": list,
+    "cut": bool, "pci_bus_id": (str, MAYBE), "clock_events": (list, MAYBE), "migs": list, "bookings": list,
 }  # fmt: skip
 GPU |= {metric.attribute: (*NUMBER, MAYBE) for metric in metrics_of(GpuSample) if metric.attribute not in GPU}
 ENERGY = {

@@ -29,7 +29,7 @@ def test_gpus_tell_their_values_their_job_and_their_strangers(door, scene):
     for gpu in document["gpus"]:
         assert_shape(gpu, GPU)
     busy, foreign, drained, lost = document["gpus"]
-    assert busy["job"] == {"id": 1, "name": "vit", "user": "ada", "gpu_mem_bytes": None}
+    assert busy["job"] == {"id": 1, "name": "vit", "user": "ada", "gpu_mem_bytes": None, "gpu_instance": None}
     assert busy["jobs"] == [busy["job"]]
     assert busy["energy_j"] == 124.4
     assert foreign["processes"] == [
@@ -83,7 +83,8 @@ def test_a_gpu_tells_every_metric_under_its_own_name_and_its_mig_instances(door,
     assert gpu["clock_events"] == ["sw_power_cap", "sw_thermal"]
     assert gpu["migs"] == [
         {
-            "instance": "9/0", "uuid": "MIG-1", "profile": "1g.10gb", "mem_used_bytes": 5, "mem_total_bytes": None,
+            "instance": "9/0", "state": "free", "job_id": None,
+            "uuid": "MIG-1", "profile": "1g.10gb", "mem_used_bytes": 5, "mem_total_bytes": None,
             "sm_active_ratio": 0.5, "tensor_active_ratio": None, "dram_active_ratio": None, "sample_age_s": 2.0,
         },
     ]  # fmt: skip

@@ -73,6 +73,7 @@ def test_each_attempt_has_its_log_and_the_newest_is_shown(door, scene):
     scene.engine.write(job, b"first\n")
     scene.advance(1.0)
     change.requeue(scene.desk, ROOT, job.id)
+    assert read(door.ada, attempt=2)[1] == b"", "it is still to come"
     scene.cycle()
     scene.engine.write(scene.job(job), b"second\n")
     assert read(door.ada)[1] == b"second\n"

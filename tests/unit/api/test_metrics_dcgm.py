@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from readings import Exposition, full
-from scene import Scene
+from scene import Scene, instance
 
 from dcdaemon.api.metrics.dcgm import unit_of
 from dcdaemon.api.metrics.pages import make_pages
@@ -121,6 +121,18 @@ def test_the_job_that_holds_the_gpu_is_the_label_hpc_job(page, scene):
     scene.cancel(job)
     scene.advance(1)
     assert all("hpc_job" not in of for of in page().labels("DCGM_FI_DEV_GPU_TEMP"))
+
+
+def test_the_job_of_an_instance_is_the_label_of_that_instance_alone(page, scene):
+    scene.reading = replace(scene.reading, cut=frozenset({0}), migs=(instance(0, "7/0"), instance(0, "9/0")))
+    scene.sample()
+    job = scene.run(gpu_mem_bytes=1)
+    assert (job.gpus, job.gpu_instance) == ((0,), "7/0")
+    shown = page(gpu(scene, 0, temp_c=60.0), *(replace(mig, mem_used_bytes=MIB) for mig in scene.reading.migs))
+    assert {of.get("GPU_I_ID"): of.get("hpc_job") for of in shown.labels("DCGM_FI_DEV_FB_USED")} == {
+        "7": str(job.id), "9": None,
+    }  # fmt: skip
+    assert [of.get("hpc_job") for of in shown.labels("DCGM_FI_DEV_GPU_TEMP")] == [None]
 
 
 def test_instances_have_their_own_series_and_sums_count_nothing_twice(page, scene):

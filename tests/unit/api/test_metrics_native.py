@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 from readings import Exposition, full
-from scene import Scene
+from scene import Scene, instance
 
 from dcdaemon.api.metrics.own import OWN
 from dcdaemon.api.metrics.pages import make_pages
@@ -299,7 +299,9 @@ def test_a_scrape_asks_nobody_but_the_memory(page, scene):
 
 
 def test_what_is_no_reading_of_a_device_is_declared_with_its_labels(page, scene):
-    scene.run()
+    scene.reading = replace(scene.reading, cut=frozenset({0}), migs=(instance(0, "9/0"),))
+    scene.sample()
+    scene.run(gpu_mem_bytes=1)
     scene.desk.predictions.recall([PastRun("ada", ("x",), 1, None, JobState.SUCCEEDED, 5.0, 9.0, "prior")])
     [told] = scene.desk.book.active()
     scene.desk.forecasts.recall([replace(told, forecast_at=1.0, forecast_low_at=1.0, forecast_high_at=2.0)])

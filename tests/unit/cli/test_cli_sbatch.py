@@ -180,6 +180,11 @@ def test_a_singleton_waits_for_the_jobs_of_its_name(submit, daemon):
     assert (daemon.asked[0].query["name"], daemon.asked[0].query["user"]) == (["solo"], [own])
 
 
+def test_a_mig_profile_becomes_a_share_and_no_kind_of_gpu(submit):
+    _, job, _ = submit("--gres=gpu:1g.10gb:1")
+    assert (job["gpus"], job["gpu_mem_bytes"]) == (1, 17 * 1024**3 // 2)
+
+
 def test_the_kind_of_gpu_is_compared_with_what_the_node_has(submit, daemon):
     daemon.routes["GET /v1/gpus"] = {**documents.gpus(), "gpus": [documents.gpu(0), documents.gpu(1)]}
     assert submit("--gres=gpu:h100:2")[1]["gpus"] == 2

@@ -280,6 +280,27 @@ def test_gpus_may_be_asked_for_in_many_ways(line, gpus):
     assert (found.gpus, found.gpu_kinds) == gpus
 
 
+@pytest.mark.parametrize(
+    ("line", "gib"),
+    [
+        ("--gres=gpu:1g.10gb:1", 8.5), ("--gres=gpu:1g.10gb", 8.5), ("--gpus=3g.40gb:1", 34.0),
+        ("--gres=gpu:nvidia_h100_80gb_hbm3_2g.20gb:1", 17.0), ("--gres=gpu:1g.5gb+me:1", 4.25),
+        ("--gres=gpu:h100:1", None),
+        ("--gpus=1", None),
+    ],
+)  # fmt: skip
+def test_a_mig_profile_asks_for_most_of_its_memory(line, gib):
+    resources = count_together(request(line))
+    assert (resources.gpus, resources.gpu_mem_bytes) == (1, None if gib is None else int(gib * 1024**3))
+    assert resources.gpu_kinds == (("h100",) if "h100:" in line else ())
+
+
+@pytest.mark.parametrize("line", ["--gres=gpu:1g.10gb:2", "--gres=gpu:1g.10gb:1,gpu:2g.20gb:1", "--gres=gpu:1g.10gb:0"])
+def test_several_mig_instances_are_refused(line):
+    with pytest.raises(BadInput, match="a job has one MIG instance"):
+        count_together(request(line))
+
+
 @pytest.mark.parametrize("line", ["--gres=shard:2", "--gres=gpu:a:b:2", "--gres=gpu:2,license:1", "--gres=tmpfs:10G"])
 def test_other_resources_than_gpus_are_refused(line):
     assert "asks for something else than GPUs" in refusal(line).message

@@ -134,6 +134,13 @@ def test_a_gpu_that_is_cut_by_mig_comes_with_the_capabilities_of_its_instances(f
     assert job_devices((5,), root=fabric) == (*FOR_ALL, *CUDA, "/dev/nvidia5", *caps)
 
 
+def test_a_job_on_an_instance_has_the_capabilities_of_that_instance_alone(fabric):
+    assert job_devices((5,), instance="1/0", root=fabric) == (
+        *FOR_ALL, *CUDA, "/dev/nvidia5", "/dev/nvidia-caps/nvidia-cap12", "/dev/nvidia-caps/nvidia-cap13",
+    )  # fmt: skip
+    assert job_devices((5,), instance="9/0", root=fabric) == (*FOR_ALL, *CUDA, "/dev/nvidia5")
+
+
 def test_a_capability_that_is_no_number_is_left_out(fabric):
     access = fabric / "proc/driver/nvidia/capabilities/gpu5/mig/gi2/access"
     access.write_text("DeviceFileMinor: x\n")

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fai
 
 from dcdaemon.control.booking_wish import BookingWish
 from dcdaemon.control.submit import MAX_JOBS
+from dcdaemon.control.update import Update
 from dcdaemon.control.wish import DEFAULT_PRIORITY, Wish
 
 
@@ -126,6 +127,26 @@ class ChangeBody(_Strict):
     name: Text | None = None
     signal: Text | None = None
     grace_s: float | None = Field(default=None, ge=0, le=86400)
+
+
+class UpdateBody(_Strict):
+    """Which waiting jobs are changed, and what is different; what is left out stays as it is."""
+
+    select: Texts = Field(default=[], max_length=10_000)
+    name: Text | None = None
+    priority: int | None = None
+    limit_s: float | None = None
+    queue: Text | None = None
+    account: Text | None = None
+    begin_at: Moment | None = None
+    deadline_at: Moment | None = None
+    new_name: Text | None = None
+    first: bool = False
+
+    def update(self) -> Update:
+        """Return it as the use case takes it."""
+        changes = self.model_dump(exclude={"select", "name", "new_name"})
+        return Update(**changes, name=self.new_name)
 
 
 class ReleaseBody(_Strict):

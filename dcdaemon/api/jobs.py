@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, status
 
-from dcdaemon.api.bodies import ChangeBody, SubmitBody
+from dcdaemon.api.bodies import ChangeBody, SubmitBody, UpdateBody
 from dcdaemon.api.documents import SCHEMA, Document, iso, reason_document
 from dcdaemon.api.identity import ActorOf, DeskOf
 from dcdaemon.api.listing import Filter, list_jobs, listed, summary
@@ -17,6 +17,7 @@ from dcdaemon.control.desk import Desk
 from dcdaemon.control.select import resolve
 from dcdaemon.control.submit import check, submit
 from dcdaemon.control.together import Changed
+from dcdaemon.control.update import update_all
 from dcdaemon.control.why import short_whys, why
 from dcdaemon.core.errors import BadInput
 from dcdaemon.core.job import SLURM_CODES, Job, JobState
@@ -156,7 +157,13 @@ def requeue_jobs(body: ChangeBody, desk: DeskOf, actor: ActorOf) -> Document:
     return _changed(desk, actor, change.requeue_all(desk, actor, _selected(desk, actor, body)))
 
 
-def _selected(desk: Desk, actor: Actor, body: ChangeBody) -> Sequence[int]:
+@router.post("/jobs/update")
+def update_jobs(body: UpdateBody, desk: DeskOf, actor: ActorOf) -> Document:
+    """Change what waiting jobs asked for; what is left out stays. `first` puts them before all others that wait."""
+    return _changed(desk, actor, update_all(desk, actor, _selected(desk, actor, body), body.update()))
+
+
+def _selected(desk: Desk, actor: Actor, body: ChangeBody | UpdateBody) -> Sequence[int]:
     return list(dict.fromkeys(resolve(desk, actor, body.select, body.name)))
 
 

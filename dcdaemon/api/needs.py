@@ -33,6 +33,7 @@ NEEDS: dict[tuple[str, str], Need] = {
     ("POST", "/v1/jobs/hold"): Need.CHANGE,
     ("POST", "/v1/jobs/release"): Need.CHANGE,
     ("POST", "/v1/jobs/requeue"): Need.CHANGE,
+    ("POST", "/v1/jobs/update"): Need.CHANGE,
     ("GET", "/v1/wait"): Need.READ,
     ("GET", "/v1/gpus"): Need.READ,
     ("POST", "/v1/gpus/{index}/drain"): Need.OPERATE,

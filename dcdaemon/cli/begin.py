@@ -1,4 +1,7 @@
-"""When a job may start at the earliest, as people write it: `+2h`, `22:00`, `2026-12-01`, `2026-12-01T08:00+01:00`."""
+"""When a job may start at the earliest, as people write it.
+
+`now`, `+2h`, `22:00`, `2026-12-01`, `2026-12-01T08:00+01:00`.
+"""
 
 import re
 from datetime import datetime, time, timedelta
@@ -18,6 +21,8 @@ def begin_at(text: str, now: datetime, option: str = "--begin") -> float:
     A time of day is its next occurrence, that of a weekday, too. Raise BadInput for what is no time.
     """
     words = text.strip()
+    if words.lower() == "now":
+        return now.timestamp()
     try:
         if words.startswith("+"):
             return now.timestamp() + parse_duration(words[1:])

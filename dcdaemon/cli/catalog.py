@@ -22,6 +22,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "hold": ("Jobs", "Keep waiting jobs from starting"),
     "release": ("Jobs", "Let held jobs start"),
     "requeue": ("Jobs", "Run jobs again"),
+    "update": ("Jobs", "Change what waiting jobs asked for, and their order"),
     "gpus": ("Machine", "Each GPU, who uses it and how it is"),
     "queues": ("Machine", "The queues, what runs and waits in them, and your limits"),
     "status": ("Machine", "The daemon: duties, queue, database"),

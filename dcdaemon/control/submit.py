@@ -93,14 +93,10 @@ def _specs(
 
 def _spec(desk: Desk, actor: Actor, named: Named, after: tuple[Ids, Ids, Ids]) -> JobSpec:
     wish = named.wish
-    if wish.priority > DEFAULT_PRIORITY and not actor.operator:
-        raise Refused(
-            f"priority {wish.priority} is above {DEFAULT_PRIORITY}, which only an operator may give",
-            f"use -p {DEFAULT_PRIORITY} or lower",
-        )
+    check_priority(actor, wish.priority)
     admission = admit(desk, actor, wish)
     check_deadline(wish, desk.clock.now())
-    _check_signal(wish.checkpoint_s, admission.limit_s)
+    check_signal(wish.checkpoint_s, admission.limit_s)
     begins_later = wish.begin_at is not None and wish.begin_at > desk.clock.now()
     spec = JobSpec(
         argv=wish.argv, cwd=wish.cwd, uid=actor.uid, gid=actor.gid, user=actor.user, env_ref="",
@@ -115,11 +111,25 @@ def _spec(desk: Desk, actor: Actor, named: Named, after: tuple[Ids, Ids, Ids]) -
         checkpoint_signal=wish.checkpoint_signal, checkpoint_s=wish.checkpoint_s,
         launcher=wish.launcher, ranks=wish.ranks, hang_after_s=wish.hang_after_s,
     )  # fmt: skip
+    check_place(desk, spec)
+    return spec
+
+
+def check_priority(actor: Actor, priority: int) -> None:
+    """Raise Refused for a priority that is not the caller's to give."""
+    if priority > DEFAULT_PRIORITY and not actor.operator:
+        raise Refused(
+            f"priority {priority} is above {DEFAULT_PRIORITY}, which only an operator may give",
+            f"use -p {DEFAULT_PRIORITY} or lower",
+        )
+
+
+def check_place(desk: Desk, spec: JobSpec) -> None:
+    """Raise NeverFits for a job that could not run here if nothing else did."""
     misfit = check_fits(spec, (desk.book.node,), policy=desk.policy, queue=spec.queue)
     if misfit is not None:
-        less = "ask for less" if wish.gpu_mem_runs is None else "take a whole GPU with -g 1"
+        less = "ask for less" if spec.gpu_mem_runs is None else "take a whole GPU with -g 1"
         raise NeverFits(_as_message(misfit.sentence), f"{less}, or see `dcd gpus` for what this node has")
-    return spec
 
 
 def _check_share(desk: Desk, actor: Actor, more: int) -> None:
@@ -139,8 +149,8 @@ def _as_message(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:].rstrip(".")
 
 
-def _check_signal(ahead_s: float | None, limit_s: float | None) -> None:
-    """Refuse a signal that would be due before the job has begun: it would end the job, not warn it."""
+def check_signal(ahead_s: float | None, limit_s: float | None) -> None:
+    """Raise BadInput for a signal that would be due before the job has begun: it would end the job, not warn it."""
     if ahead_s is not None and limit_s is not None and ahead_s >= limit_s:
         raise BadInput(
             f"the signal is due {format_duration(ahead_s)} before a time limit of {format_duration(limit_s)}",

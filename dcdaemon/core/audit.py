@@ -57,7 +57,8 @@ def standing(job: Job) -> Facts:
     """Return where a job stands."""
     return {
         "state": job.state.value, "held": job.held, "priority": job.priority, "attempt": job.attempt,
-        "gpus": list(job.gpus),
+        "gpus": list(job.gpus), "name": job.spec.name, "queue": job.spec.queue, "account": job.spec.account,
+        "limit_s": job.spec.limit_s, "begin_at": job.spec.begin_at, "deadline_at": job.spec.deadline_at,
     }  # fmt: skip
 
 

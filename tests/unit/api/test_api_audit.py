@@ -13,6 +13,7 @@ ACTIONS = {
     ("POST", "/v1/jobs/hold"): ["hold"],
     ("POST", "/v1/jobs/release"): ["release"],
     ("POST", "/v1/jobs/requeue"): ["requeue"],
+    ("POST", "/v1/jobs/update"): ["update"],
     ("POST", "/v1/gpus/{index}/drain"): ["drain"],
     ("POST", "/v1/gpus/{index}/undrain"): ["restore"],
     ("POST", "/v1/gpus/release"): ["driver_release"],
@@ -30,6 +31,7 @@ def change_everything(door, scene, job_body) -> None:
     scene.desk.source = SimulatedGpus(4, dict, scene.clock)
     root.post("/v1/jobs", job_body(held=True))
     root.post("/v1/jobs/release", {"select": ["1"]})
+    root.post("/v1/jobs/update", {"select": ["1"], "priority": 60})
     root.post("/v1/jobs/hold", {"select": ["1"]})
     root.post("/v1/jobs/cancel", {"select": ["1"]})
     root.post("/v1/jobs/requeue", {"select": ["1"]})
@@ -50,7 +52,7 @@ def test_every_route_that_changes_something_is_in_the_audit(door, scene, job_bod
     change_everything(door, scene, job_body)
     rows = door.root.get("/v1/audit")["audit"]
     assert [row["action"] for row in rows] == [
-        "submit", "release", "hold", "cancel", "requeue", "drain", "restore", "driver_release", "book", "unbook",
+        "submit", "release", "update", "hold", "cancel", "requeue", "drain", "restore", "driver_release", "book", "unbook",
         "acknowledge", "token_create", "token_revoke",
     ]  # fmt: skip
     assert {action for actions in ACTIONS.values() for action in actions} == {row["action"] for row in rows}

@@ -309,6 +309,17 @@ def test_verbs_that_change_jobs(daemon, dcd, verb, word):
     assert dcd(verb, "4", "-o", "table").out == f"{word} job 4 (x).\n"
 
 
+def test_update_asks_for_what_was_said_and_nothing_else(daemon, dcd):
+    daemon.routes["POST /v1/jobs/update"] = {"schema": 1, "jobs": [documents.job(4, "x")], "refused": []}
+    assert dcd("update", "4", "-p", "0", "-t", "2h", "--rename", "y", "-o", "table").out == "Updated job 4 (x).\n"
+    told = {"select": ["4"], "name": None, "priority": 0, "limit_s": 7200.0, "new_name": "y"}
+    assert daemon.asked[0].body == told
+    dcd("update", "--name", "sweep", "--first", "--begin", "now", "-Q", "night", "-A", "vision")
+    body = daemon.asked[1].body
+    assert abs(body.pop("begin_at") - datetime.now(UTC).timestamp()) < 60
+    assert body == {"select": [], "name": "sweep", "first": True, "queue": "night", "account": "vision"}
+
+
 def test_what_was_refused_is_told_and_sets_the_exit_code(daemon, dcd):
     refused = {"id": 5, "code": "forbidden", "message": "job 5 is not yours", "hint": "ask its owner"}
     daemon.routes["POST /v1/jobs/hold"] = {"schema": 1, "jobs": [documents.job(4, "x")], "refused": [refused]}

@@ -16,7 +16,7 @@ from dcdaemon.runner.gpu_group import gpu_gid
 from dcdaemon.runner.isolation import NONE, SHIM, UNIT, Isolation
 from dcdaemon.runner.launch import Launcher
 from dcdaemon.runner.logs import open_log
-from dcdaemon.runner.processes import job_of_unit, parents
+from dcdaemon.runner.processes import identify, job_of_unit, parents
 from dcdaemon.runner.ranks import torchrun_command
 from dcdaemon.runner.records import LaunchSpec
 from dcdaemon.runner.reports import read_reports, report_size
@@ -108,11 +108,12 @@ class LocalEngine:
         """Map each process below a job's shim, or in its unit, to the job; any other costs a look at whole jobs."""
         jobs = list(jobs)
         ids = {job.id for job in jobs}
-        job_of_shim = {job.pid: job.id for job in jobs if job.pid is not None}
+        by_shim = {job.pid: job for job in jobs if job.pid is not None}
         found: dict[int, int] = {}
         unknown: list[int] = []
         for pid in pids:
-            owner = next((job_of_shim[parent] for parent in parents(pid) if parent in job_of_shim), None)
+            above = ((by_shim[parent], parent) for parent in parents(pid) if parent in by_shim)
+            owner = next((job.id for job, parent in above if self._is_shim(job, parent)), None)
             unit = job_of_unit(pid, self.isolation.cgroup) if owner is None else None
             owner = unit if unit in ids else owner
             if owner is None:
@@ -123,6 +124,11 @@ class LocalEngine:
             of_jobs = {pid: job.id for job in jobs for pid in self.pids(job)}
             found |= {pid: of_jobs[pid] for pid in unknown if pid in of_jobs}
         return found
+
+    def _is_shim(self, job: Job, pid: int) -> bool:
+        """Tell whether the process is the job's shim still, and not another one that was given its pid."""
+        shim = self._launcher.attempt(job.id, job.attempt).shim()
+        return shim is not None and shim == identify(pid)
 
     def reports(self, job: Job, offset: int) -> tuple[list[Report], int]:
         """Return what the attempt reported past `offset` of its report file, and the new offset."""

@@ -3,6 +3,7 @@
 import os
 import queue
 import signal
+import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -334,6 +335,15 @@ def test_processes_are_told_apart_by_the_job_they_belong_to(bench):
     assert first != second
     assert bench.engine.owners([first, second, 1], [one, two]) == {first: 1, second: 2}
     assert bench.engine.owners([first, second], [two]) == {second: 2}
+
+
+def test_what_runs_below_a_process_that_was_given_the_pid_of_a_shim_is_nobodys(bench):
+    job = bench.run(ENDLESS)
+    with subprocess.Popen(["sleep", "600"]) as stranger:
+        try:
+            assert bench.engine.owners([stranger.pid], [replace(job, pid=os.getpid())]) == {}
+        finally:
+            stranger.kill()
 
 
 def test_an_attempt_holds_memory_while_it_runs(bench):

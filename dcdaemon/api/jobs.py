@@ -36,7 +36,7 @@ def submit_jobs(body: SubmitBody, desk: DeskOf, actor: ActorOf) -> Document:
         specs = check(desk, actor, wishes, body.env)
         return {"schema": SCHEMA, "jobs": [], "accepted": len(specs), "starts": []}
     jobs = submit(desk, actor, wishes, body.env)
-    starts = short_whys(desk, [job.id for job in jobs[:_EXPLAIN_AT_MOST]]) if body.explain else []
+    starts = short_whys(desk, actor, [job.id for job in jobs[:_EXPLAIN_AT_MOST]]) if body.explain else []
     return {"schema": SCHEMA, "jobs": _queued(desk, actor, jobs), "starts": starts}
 
 
@@ -111,7 +111,7 @@ def timeline(desk: Desk, job: Job) -> list[Document]:
 def why_job(job_id: int, desk: DeskOf, actor: ActorOf) -> Document:
     """Tell why a job does not run now, and what would start it."""
     job = find_seen(desk, actor, job_id)
-    return reason_document(job, why(desk, job))
+    return reason_document(job, why(desk, job, actor))
 
 
 @router.get("/jobs/{job_id}/reports")

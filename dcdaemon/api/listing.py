@@ -55,7 +55,7 @@ def listed(desk: Desk, actor: Actor, jobs: Sequence[Job], *, details: bool = Tru
     if not details:
         return [shown_job(desk, actor, job, job_document(job, now)) for job in jobs]
     usage, anomalies = _from_store(desk, [job.id for job in jobs])
-    why = reasons(desk, [job.id for job in jobs if job.state is JobState.WAITING])
+    why = reasons(desk, actor, [job.id for job in jobs if job.state is JobState.WAITING])
     power, on_loan = _power_now(desk), desk.book.lent()
     documents = []
     for job in jobs:
@@ -72,7 +72,7 @@ def summary(desk: Desk) -> Document:
     """Return the counts of the line below the table."""
     waiting, held, active = desk.book.counts()
     slots = desk.book.node.gpus
-    blocks = [slot.blocked for slot in slots]
+    blocks = [slot.closed_by for slot in slots]
     return {
         "running": active, "waiting": waiting, "held": held, "gpus": len(slots), "gpus_busy": len(desk.book.holders()),
         "gpus_drained": blocks.count(GpuBlock.DRAINED), "gpus_foreign": blocks.count(GpuBlock.FOREIGN),

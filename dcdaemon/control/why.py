@@ -4,9 +4,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from dcdaemon.control.desk import Desk
+from dcdaemon.control.hidden_jobs import seen_by, seen_by_all
 from dcdaemon.control.remember import standing
 from dcdaemon.core.errors import Refused
 from dcdaemon.core.job import UNFINISHED, Job, JobState
+from dcdaemon.core.ports import DAEMON, Actor
 from dcdaemon.core.reasons import Reason, ReasonCode
 from dcdaemon.core.view import ClusterView
 from dcdaemon.scheduler.caps import Tally
@@ -20,13 +22,13 @@ NOW = "now"
 _FOR_ROOM = frozenset({ReasonCode.GPUS_BUSY, ReasonCode.CPUS_BUSY, ReasonCode.MEMORY_BUSY, ReasonCode.PRIORITY})
 
 
-def why(desk: Desk, job: Job) -> Reason:
-    """Return the reason of a waiting job, or raise Refused for one that does not wait."""
+def why(desk: Desk, job: Job, actor: Actor = DAEMON) -> Reason:
+    """Return the reason of a waiting job for this reader, or raise Refused for one that does not wait."""
     now = desk.clock.now()
     view, queue = _looked_at(desk, now)
     if job.state is not JobState.WAITING or job.id not in queue:
         raise Refused(f"job {job.id} {_standing(job.state)}", f"dcd show {job.id}")
-    return _with_told(explain(view, queue, desk.policy, now, job.id), job, now)
+    return seen_by(desk, actor, _with_told(explain(view, queue, desk.policy, now, job.id), job, now))
 
 
 def _standing(state: JobState) -> str:
@@ -43,21 +45,22 @@ def _with_told(reason: Reason, job: Job, now: float) -> Reason:
     return replace(reason, expected_start_at=max(at, now), expected_low_at=max(low_at, now), expected_high_at=high_at)
 
 
-def short_whys(desk: Desk, job_ids: Sequence[int]) -> list[str]:
+def short_whys(desk: Desk, actor: Actor, job_ids: Sequence[int]) -> list[str]:
     """Return `now` for a job that starts in this cycle or has started, else the reason in a few words."""
-    found = reasons(desk, job_ids)
+    found = reasons(desk, actor, job_ids)
     starting = {job_id for job_id, (reason, _) in found.items() if reason.code is ReasonCode.STARTS_NOW}
     return [NOW if job_id in starting or job_id not in found else found[job_id][1] for job_id in job_ids]
 
 
-def reasons(desk: Desk, job_ids: Collection[int]) -> dict[int, tuple[Reason, str]]:
-    """Return reason and short text of those of these jobs that wait, in one pass over the queue."""
+def reasons(desk: Desk, actor: Actor, job_ids: Collection[int]) -> dict[int, tuple[Reason, str]]:
+    """Return reason and short text, for this reader, of those of these jobs that wait; in one pass over the queue."""
     if not job_ids:
         return {}
     now = desk.clock.now()
     view, queue = _looked_at(desk, now)
     found = explain_all(view, queue, desk.policy, now, only=frozenset(job_ids))
-    return {reason.job_id: (reason, short(reason)) for reason in found}
+    told = [replace(reason, note=short(reason)) for reason in found]
+    return {reason.job_id: (reason, reason.note) for reason in seen_by_all(desk, actor, told)}
 
 
 def places(desk: Desk) -> dict[int, int]:

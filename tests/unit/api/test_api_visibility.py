@@ -1,6 +1,7 @@
 """What people see of each other's jobs, on every route, under each setting of [access] visibility."""
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ from scene import BOB
 from dcdaemon.api.metrics.pages import make_pages
 from dcdaemon.api.visible import PRIVATE
 from dcdaemon.cli.show.gpus import is_foreign, used_by
+from dcdaemon.control.hidden_jobs import words_without
 from dcdaemon.core.access import Visibility
 from dcdaemon.core.anomaly import Finding, Severity
 from dcdaemon.core.errors import Forbidden, NotFound
@@ -213,3 +215,51 @@ def test_metrics_name_nobody_where_people_see_their_own_jobs_alone(scene):
     assert "bob" not in page().decode()
     assert "vit" not in page().decode()
     assert "private" not in page().decode()
+
+
+def waiting_behind_bob(scene, door):
+    """Ada waits for the end of a job of Bob's, behind another one of his; her own job runs, too."""
+    mine = scene.run(gpus=1, limit_s=600.0)
+    his = scene.run(actor=BOB, gpus=3, limit_s=900.0)
+    first = scene.submit(actor=BOB, gpus=4, limit_s=60.0)
+    scene.cycle()
+    job = scene.submit(gpus=4, limit_s=3600.0)
+    scene.cycle()
+    return mine, his, first, job
+
+
+def test_with_own_the_reason_of_a_job_names_no_job_of_others(door, scene):
+    mine, his, first, job = waiting_behind_bob(scene, door)
+    path = f"/v1/jobs/{job.id}/why"
+    full = door.ada.get(path)
+    assert f"job {first.id}" in full["sentence"]
+    see(scene, Visibility.OWN)
+    told = door.ada.get(path)
+    [listed] = [one for one in door.ada.get("/v1/jobs")["jobs"] if one["id"] == job.id]
+    words = json.dumps([told, listed["reason"]])
+    for hidden in (his, first):
+        assert not re.search(rf"\b[Jj]obs?\b[^.]*\b{hidden.id}\b", told["sentence"] + (listed["reason"]["short"] or ""))
+        for name in ("ending", "endless", "starting", "waits_for"):
+            assert hidden.id not in told["facts"].get(name, [])
+        assert all(hidden.id not in one["jobs"] for one in told["facts"].get("ahead_by", []))
+        assert all(hidden.id not in ids for name, ids in told["unblock"].items() if name.endswith("jobs"))
+    assert "head_job" not in told["facts"], words
+    assert "nother job" in told["sentence"]
+    assert (told["code"], told["expected_start_at"]) == (full["code"], full["expected_start_at"])
+    assert door.root.get(path) == full, "operators see all"
+    assert mine.id in door.ada.get(path)["facts"].get("ending", [mine.id])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Job 3 ends in 5m.", "Another job ends in 5m."), ("waits behind job 1", "waits behind job 1"),
+        ("jobs 3 and 4 end", "other jobs end"), ("jobs 1 and 4 end", "job 1 and others end"),
+        ("jobs 1, 2, 3 and 9 more", "jobs 1, 2 and others"), ("jobs 1 and 2", "jobs 1 and 2"),
+        ("jobs 1, 2 and 9 more", "jobs 1, 2 and 9 more"), ("Jobs 7, 8 and 10 start", "Other jobs start"),
+        ("4 jobs go first: job 2 and 3 others", "4 jobs go first: job 2 and 3 others"),
+        ("at most 3 GPUs", "at most 3 GPUs"),
+    ],
+)  # fmt: skip
+def test_jobs_that_are_not_seen_lose_their_numbers_and_no_others(text, words):
+    assert words_without(text, {1, 2}) == words

@@ -89,8 +89,9 @@ def _foreign_sign(gpu: int, process: GpuProcess) -> Sign:
     name = process_name(process.command) or "unknown program"
     memory = format_bytes(process.mem_used_bytes) if process.mem_used_bytes is not None else "unknown memory"
     age = f" for {format_duration(process.age_s)}" if process.age_s is not None else ""
+    instance = f" (MIG instance {process.instance})" if process.instance is not None else ""
     message = (
-        f"gpu {gpu} is used{age} by a process {_whose(process)}: "
+        f"gpu {gpu}{instance} is used{age} by a process {_whose(process)}: "
         f"pid {process.pid} ({name}) of {process.user or 'an unknown user'}, {memory}{_in_container(process)}"
     )
     evidence: dict[str, object] = {

@@ -100,6 +100,7 @@ def gpu_document(
     now_s = desk.clock.monotonic()
     reasons = value.clock_event_reasons
     bookings = _bookings(desk, gpu.index)
+    migs = [mig for mig in (*reading.migs, *reading.unread) if mig.gpu == gpu.index]
     return {
         "index": gpu.index, "uuid": gpu.uuid, "name": gpu.name, "pci_bus_id": gpu.pci_bus_id,
         **{metric.attribute: getattr(value, metric.attribute) for metric in metrics_of(GpuSample)},
@@ -113,7 +114,7 @@ def gpu_document(
         "bookings": bookings,
         "processes": [_process(process) for process in value.processes or ()],
         "cut": gpu.index in reading.cut,
-        "migs": [_mig(desk, mig, now_s, slot, jobs) for mig in reading.migs if mig.gpu == gpu.index],
+        "migs": [_mig(desk, mig, now_s, slot, jobs) for mig in migs],
         "simulated": gpu.simulated,
     }  # fmt: skip
 
@@ -171,7 +172,7 @@ def _instance_state(slot: GpuSlot | None, name: str, job: Job | None) -> str:
 def _state(slot: GpuSlot | None, jobs: Sequence[Job], bookings: Sequence[Document]) -> str:
     if jobs:
         return "busy"
-    if slot is not None and (block := slot.stopped.blocked) is not None:
+    if slot is not None and (block := slot.closed_by) is not None:
         return _STATE_OF_BLOCK[block]
     return "booked" if any(booking["state"] == "open" for booking in bookings) else "free"
 

@@ -315,7 +315,9 @@ class Book:
 def _decisive(slot: GpuSlot, shared: Container[int]) -> GpuSlot:
     """Return what of a GPU may let a waiting job start: how full it is matters where it is shared, and then roughly."""
     used = slot.mem_used_bytes if slot.index in shared else None
-    return replace(slot, penalty=0, mem_used_bytes=None if used is None else -(-used // _NOTED_BYTES))
+    instances = slot.instances and tuple(replace(one, blocked_detail="") for one in slot.instances)
+    noted = None if used is None else -(-used // _NOTED_BYTES)
+    return replace(slot, penalty=0, blocked_detail="", mem_used_bytes=noted, instances=instances)
 
 
 def _closed(hold: Hold, job: Job) -> Hold | None:

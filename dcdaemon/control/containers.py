@@ -6,7 +6,7 @@ without that mark the GPU does, if the job has it for itself. Anything else is a
 containers of a runtime that runs as root is root, and could deceive more than this.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from dcdaemon.core.container import Container
@@ -32,7 +32,8 @@ def attribute_containers(
         if container is None or process.job_id is not None:
             return process
         began_at = None if process.age_s is None else now - process.age_s
-        job_id, by = owner(container, sample.gpu, began_at, active) or (None, None)
+        there = [job for job in active if _is_given(job, sample.gpu, process.instance)]
+        job_id, by = owner(container, there, began_at) or (None, None)
         return replace(process, container=container, job_id=job_id, job_by=by)
 
     def seen(sample: GpuSample) -> GpuSample:
@@ -43,15 +44,18 @@ def attribute_containers(
     return replace(reading, samples=tuple(seen(sample) for sample in reading.samples))
 
 
-def owner(container: Container, gpu: int, began_at: float | None, jobs: Iterable[Job]) -> tuple[int, str] | None:
-    """Return the job that a container on a GPU belongs to, and by what; None when it is foreign."""
-    on_gpu = [job for job in jobs if gpu in job.gpus]
+def owner(container: Container, on_gpu: Sequence[Job], began_at: float | None) -> tuple[int, str] | None:
+    """Return which job of a GPU, or a MIG instance, a container there belongs to, and by what; None for a foreign."""
     possible = [job for job in on_gpu if _may_own(job, container, began_at)]
     if container.names_job is not None:
         return next(((job.id, BY_MARK) for job in possible if job.id == container.names_job), None)
-    if len(on_gpu) == 1 and possible and possible[0].spec.gpu_mem_bytes is None:
+    if len(on_gpu) == 1 and possible and not possible[0].is_sharing:
         return possible[0].id, BY_GPU
     return None
+
+
+def _is_given(job: Job, gpu: int, instance: str | None) -> bool:
+    return gpu in job.gpus and (job.gpu_instance is None or job.gpu_instance == instance)
 
 
 def _may_own(job: Job, container: Container, began_at: float | None) -> bool:

@@ -101,8 +101,8 @@ class Desk:
         return tuple(by_index.get(index, "") for index in indices)
 
     def instance_uuid(self, indices: Sequence[int], name: str) -> str | None:
-        """Return the UUID of a MIG instance of these GPUs, None when there is no such one now."""
-        migs = self.board.gpus.migs
+        """Return the UUID of a MIG instance of these GPUs, None when there is no such one, as far as is known."""
+        migs = (*self.board.gpus.migs, *self.board.gpus.unread)
         return next((mig.uuid for mig in migs if mig.gpu in indices and mig.instance == name), None)
 
     def gpu_minors(self, indices: Sequence[int]) -> tuple[int | None, ...]:

@@ -1,14 +1,15 @@
 """What may be given to jobs: health, the operator's marks and foreign processes, folded into scheduler slots."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from dcdaemon.anomalies.work import process_name
 from dcdaemon.control.topology import neighbourhoods
-from dcdaemon.core.gpu import GpuHealth, GpuProcess
+from dcdaemon.core.gpu import GpuHealth, GpuProcess, gpu_instance
 from dcdaemon.core.job import Job
 from dcdaemon.core.ports import GpuMark
-from dcdaemon.core.samples import CLOCK_EVENT_BITS, GpuReading, GpuSample
+from dcdaemon.core.samples import CLOCK_EVENT_BITS, GpuReading, GpuSample, MigSample
 from dcdaemon.core.units import format_bytes, format_duration
 from dcdaemon.core.view import GpuBlock, GpuInstance, GpuSlot
 
@@ -73,17 +74,28 @@ def foreign(sample: GpuSample | None, allowed: Collection[str]) -> list[GpuProce
 
 
 def instances(gpu: int, reading: GpuReading, allowed: Collection[str]) -> tuple[GpuInstance, ...] | None:
-    """Return the MIG instances of a GPU that is cut, each with what is in its way; None for a whole one."""
+    """Return the MIG instances of a GPU that is cut, each with what is in its way; None for a whole one.
+
+    Compute instances of one GPU instance share its memory, and the driver tells of each that it has it all: here each
+    has an equal part, and what is in the way of one is in the way of all.
+    """
     if gpu not in reading.cut:
         return None
     sample = next((sample for sample in reading.samples if sample.gpu == gpu), None)
-    strangers = {process.instance: process for process in reversed(foreign(sample, allowed))}
-    return tuple(
-        GpuInstance(mig.instance, mig.mem_total_bytes)
-        if mig.instance not in strangers
-        else GpuInstance(mig.instance, mig.mem_total_bytes, GpuBlock.FOREIGN, _words(strangers[mig.instance]))
-        for mig in reading.migs
-        if mig.gpu == gpu
+    strangers = {
+        gpu_instance(process.instance): process for process in reversed(foreign(sample, allowed)) if process.instance
+    }
+    read = [mig for mig in reading.migs if mig.gpu == gpu]
+    unread = [mig for mig in reading.unread if mig.gpu == gpu]
+    sharing = Counter(gpu_instance(mig.instance) for mig in (*read, *unread))
+
+    def made(mig: MigSample, block: tuple[GpuBlock | None, str]) -> GpuInstance:
+        parts = sharing[gpu_instance(mig.instance)]
+        return GpuInstance(mig.instance, mig.mem_total_bytes and mig.mem_total_bytes // parts, *block)
+
+    return (
+        *(made(mig, _block_of_instance(strangers.get(gpu_instance(mig.instance)))) for mig in read),
+        *(made(mig, (GpuBlock.HEALTH, "does not answer")) for mig in unread),
     )
 
 
@@ -128,10 +140,14 @@ def _block(
     state = health(gpu, reading)
     if state is not GpuHealth.OK:
         return GpuBlock.HEALTH, reading.driver_error or ("lost" if state is GpuHealth.LOST else "no fresh sample")
-    known = {mig.instance for mig in reading.migs if mig.gpu == gpu}
+    known = {mig.instance for mig in (*reading.migs, *reading.unread) if mig.gpu == gpu}
     # One in a MIG instance is in the way of nobody else.
     strangers = [process for process in foreign(sample, allowed) if process.instance not in known]
     return (GpuBlock.FOREIGN, _words(strangers[0])) if strangers else (None, "")
+
+
+def _block_of_instance(stranger: GpuProcess | None) -> tuple[GpuBlock | None, str]:
+    return (None, "") if stranger is None else (GpuBlock.FOREIGN, _words(stranger))
 
 
 def _words(process: GpuProcess) -> str:

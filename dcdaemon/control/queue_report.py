@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dcdaemon.control.desk import Desk
 from dcdaemon.core.job import Job, JobState
 from dcdaemon.core.ports import Actor
-from dcdaemon.core.view import CapKey
+from dcdaemon.core.view import CapKey, RunningJob
 from dcdaemon.scheduler.caps import COUNTS_JOBS, Tally, gpu_size, owner_of
 from dcdaemon.scheduler.policy import Order
 from dcdaemon.scheduler.queues import Queue
@@ -15,7 +15,7 @@ from dcdaemon.scheduler.queues import Queue
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How many jobs run and wait, on or for how many GPUs; a share of a GPU counts as one."""
+    """How many jobs run and wait, on or for how many GPUs; one that several share counts once, one to share as one."""
 
     running_jobs: int
     running_gpus: int
@@ -28,9 +28,7 @@ class Load:
         known = list(jobs)
         waiting = [job for job in known if job.state is JobState.WAITING]
         running = [job for job in known if job.state is not JobState.WAITING]
-        return cls(
-            len(running), sum(len(job.gpus) for job in running), len(waiting), sum(job.spec.gpus for job in waiting)
-        )
+        return cls(len(running), len(gpus_held(running)), len(waiting), sum(job.spec.gpus for job in waiting))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +96,15 @@ def your_use(desk: Desk, actor: Actor) -> YourUse:
     tally = Tally(most, view.running, gpu_size(view))
     mine = [job for job in view.running if job.user == actor.user]
     return YourUse(
-        user=actor.user, accounts=accounts, gpus=sum(len(job.gpus) for job in mine),
-        lent_gpus=sum(len(job.gpus) for job in mine if job.id in lent),
+        user=actor.user, accounts=accounts, gpus=len(gpus_held(mine)),
+        lent_gpus=len(gpus_held(job for job in mine if job.id in lent)),
         limits=[_limit(key, tally, cap) for key, cap in most.items()],
     )  # fmt: skip
+
+
+def gpus_held(jobs: Iterable[Job | RunningJob]) -> set[tuple[str, int]]:
+    """Return the GPUs of these jobs, by node: one that several have a part or an instance of is one."""
+    return {(job.node, gpu) for job in jobs for gpu in job.gpus}
 
 
 def deciding_queues(desk: Desk) -> list[str]:

@@ -4,6 +4,7 @@ from dcdaemon.control.desk import Desk
 from dcdaemon.core.job import ACTIVE, ENDED, Job
 from dcdaemon.core.ports import JobQuery
 from dcdaemon.core.view import QueuedJob, Standing
+from dcdaemon.scheduler.capacity import places_of
 from dcdaemon.scheduler.fair_share import AHEAD_S
 from dcdaemon.scheduler.memory import Memory, Past
 from dcdaemon.scheduler.order import lasting_s
@@ -47,7 +48,7 @@ def _shares_decide(policy: Policy) -> bool:
 
 def begin(desk: Desk) -> None:
     """Give the desk a memory of the jobs of the past, so that a restart makes nobody wait anew."""
-    desk.memory = Memory([len(desk.book.node.gpus)], desk.policy)
+    desk.memory = Memory([places_of(desk.book.node)], desk.policy)
     desk.memory.starts = StartTimes([desk.book.node], desk.policy, desk.memory.expected_s)
     since = desk.clock.now() - RECALLED_S
     ended = desk.store.jobs(JobQuery(states=ENDED, submitted_since=since, limit=MOST_RECALLED))

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dcdaemon.control.desk import Desk
+from dcdaemon.control.queue_report import gpus_held
 from dcdaemon.core.job import Job, JobState
 from dcdaemon.scheduler.fair_share import AHEAD_S, Claims, Payer
 from dcdaemon.scheduler.queue import is_ready
@@ -51,14 +52,14 @@ class _Table:
     ) -> None:
         self._sharing, self._used, self._places = sharing, used, places
         self._total_s = sum(used.values())
-        self._running: defaultdict[Payer, int] = defaultdict(int)
+        self._running: defaultdict[Payer, list[Job]] = defaultdict(list)
         self._waiting: defaultdict[Payer, int] = defaultdict(int)
         for job in jobs:
             payer = (job.spec.account, job.spec.user)
             if job.state is JobState.WAITING:
                 self._waiting[payer] += 1
             else:
-                self._running[payer] += len(job.gpus)
+                self._running[payer].append(job)
         self._users = self._users_of()
         self.accounts = sorted(self._users, key=self._place_of)
 
@@ -77,9 +78,10 @@ class _Table:
         payers = [(account, name) for name in users]
         used_s = sum(self._used.get(payer, 0.0) for payer in payers)
         part = used_s / self._total_s if self._total_s else None
+        held = gpus_held(job for payer in payers for job in self._running[payer])
         return ShareLine(
             account=account, user=user, shares=shares, share_ratio=ratio, usage_gpu_s=used_s, usage_ratio=part,
-            factor=2.0 ** -((part or 0.0) / ratio), running_gpus=sum(self._running[payer] for payer in payers),
+            factor=2.0 ** -((part or 0.0) / ratio), running_gpus=len(held),
             waiting_jobs=sum(self._waiting[payer] for payer in payers),
             next=None if user is None else self._places.get((account, user)),
         )  # fmt: skip

@@ -33,6 +33,11 @@ class GpuInfo:
     nvlink_ends: tuple[str, ...] = ()
 
 
+def gpu_instance(name: str) -> str:
+    """Return the GPU instance that a MIG instance like `9/0` is, or is a compute instance of."""
+    return name.partition("/")[0]
+
+
 #: From this utilisation on a GPU counts as busy where its speed is judged.
 BUSY_RATIO = 0.5
 

@@ -48,6 +48,13 @@ class GpuSlot:
     instances: tuple[GpuInstance, ...] | None = None
 
     @property
+    def closed_by(self) -> GpuBlock | None:
+        """What keeps all of it from jobs: of one that is cut, the first of its instances when none takes work."""
+        if self.blocked is not None or not self.instances or any(one.blocked is None for one in self.instances):
+            return self.blocked
+        return self.instances[0].blocked
+
+    @property
     def stopped(self) -> "GpuSlot":
         """Itself, or as if all of it were blocked where one of its instances is."""
         first = next((one for one in self.instances or () if one.blocked is not None), None)

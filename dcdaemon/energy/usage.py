@@ -24,7 +24,8 @@ def merge(deltas: Iterable[UsageDelta]) -> list[UsageDelta]:
 
 def _of_sample(sample: GpuSample, holdings: Sequence[Holding], dt_s: float) -> Iterator[UsageDelta]:
     owners = {holding.job_id for holding in holdings if _holds_at(holding, sample)}
-    shared = len(owners) > 1
+    # What others hold of a GPU that is cut by MIG is in its sum, too.
+    shared = len(owners) > 1 or any(process.instance is not None for process in sample.processes or ())
     for job_id, held_s in held_seconds(sample.gpu, sample.at - dt_s, sample.at, holdings).items():
         if job_id == IDLE:
             continue

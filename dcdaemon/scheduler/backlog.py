@@ -8,6 +8,7 @@ from typing import Self
 
 from dcdaemon.core.view import ClusterView
 from dcdaemon.scheduler.ahead import Line
+from dcdaemon.scheduler.instances import name_of
 from dcdaemon.scheduler.order import lasting_s
 from dcdaemon.scheduler.queue import is_ready
 from dcdaemon.scheduler.space import Hold, spaces_of
@@ -15,15 +16,17 @@ from dcdaemon.scheduler.space import Hold, spaces_of
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """What all nodes have that no endless job holds."""
+    """What all nodes have that no endless job holds; MIG instances are for jobs that ask for a part of a GPU."""
 
     gpus: int
     cpus: int
     mem_bytes: int
+    instances: int = 0
 
-    def share(self, gpus: int, cpus: int, mem_bytes: int) -> float:
+    def share(self, gpus: int, cpus: int, mem_bytes: int, *, is_part: bool = False) -> float:
         """Return how much of it a job takes, of what it takes most of; infinity when there is none."""
-        asked = ((gpus, self.gpus), (cpus, self.cpus), (mem_bytes, self.mem_bytes))
+        there = self.gpus + self.instances if is_part else self.gpus
+        asked = ((gpus, there), (cpus, self.cpus), (mem_bytes, self.mem_bytes))
         return max((wanted / there if there > 0 else math.inf for wanted, there in asked if wanted), default=0.0)
 
 
@@ -40,15 +43,20 @@ class Backlog:
         spaces = spaces_of(view)
         holds = [hold for space in spaces for hold in space.holds]
         endless = [hold for hold in holds if hold.expected_end(now) == math.inf]
+        held = [name_of(gpu) is not None for hold in endless for gpu in hold.gpus]
         capacity = Capacity(
-            sum(len(space.usable) for space in spaces) - sum(len(hold.gpus) for hold in endless),
+            sum(len(space.usable) for space in spaces) - held.count(False),
             sum(space.cpus_total for space in spaces) - sum(hold.cpus for hold in endless),
             sum(space.mem_total_bytes for space in spaces) - sum(hold.mem_bytes for hold in endless),
+            sum(len(space.instances) for space in spaces) - held.count(True),
         )
         running_s = sum(_left_s(hold, capacity, now) for hold in holds)
         jobs = [line.job(key.job_id) for key in line.keys]
         waiting_s = (
-            capacity.share(job.gpus, job.cpus, job.mem_bytes) * lasting_s(job) if is_ready(job) else 0.0 for job in jobs
+            capacity.share(job.gpus, job.cpus, job.mem_bytes, is_part=job.gpu_mem_bytes is not None) * lasting_s(job)
+            if is_ready(job)
+            else 0.0
+            for job in jobs
         )
         return cls(line, list(accumulate(waiting_s, initial=running_s)))
 
@@ -60,4 +68,6 @@ class Backlog:
 
 def _left_s(hold: Hold, capacity: Capacity, now: float) -> float:
     left_s = max(0.0, hold.expected_end(now) - now)
-    return 0.0 if left_s == math.inf else left_s * capacity.share(len(hold.gpus), hold.cpus, hold.mem_bytes)
+    is_part = hold.gpu_mem_bytes is not None
+    share = capacity.share(len(hold.gpus), hold.cpus, hold.mem_bytes, is_part=is_part)
+    return 0.0 if left_s == math.inf else left_s * share

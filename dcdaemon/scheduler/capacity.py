@@ -50,6 +50,16 @@ def whole_of(node: NodeView) -> list[GpuSlot]:
     return [gpu for gpu in node.gpus if gpu.instances is None]
 
 
+def instances_of(node: NodeView) -> int:
+    """Return how many MIG instances the node has."""
+    return sum(len(gpu.instances or ()) for gpu in node.gpus)
+
+
+def places_of(node: NodeView) -> int:
+    """Return how many jobs with a GPU each the node holds: on whole GPUs, and on MIG instances."""
+    return len(whole_of(node)) + instances_of(node)
+
+
 def blocked_of(node: NodeView) -> list[GpuSlot]:
     """Return the node's GPUs that take no new work, or have an instance that takes none."""
     return [stopped for gpu in node.gpus if (stopped := gpu.stopped).blocked is not None]

@@ -122,6 +122,8 @@ def _blocked_reason(picture: Picture, job: QueuedJob) -> Reason:
     near = picture.nearest_if_open(job)
     blocked = [gpu for space in near.spaces for gpu in _blocked(picture, job, space)]
     facts = near.facts(Shape.of(job), len(picture.nodes)) | Facts(blocked=blocked)
+    if job.gpu_mem_bytes is not None:
+        facts["gpu_mem_needed_bytes"] = job.gpu_mem_bytes
     return Reason(job.id, ReasonCode(blocked[0]["block"]), facts)
 
 

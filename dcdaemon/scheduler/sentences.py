@@ -167,8 +167,8 @@ def _cut(facts: Facts) -> str:
     cut = facts.get("gpus_cut")
     if not cut:
         return ""
-    is_cut = "1 more is" if cut == 1 else f"{cut} more are"
-    return f"{is_cut} cut by MIG: --gpu-mem asks for an instance."
+    more, are = " more" if facts["gpus_total"] else "", "is" if cut == 1 else "are"
+    return f"{cut}{more} {are} cut by MIG: --gpu-mem asks for an instance."
 
 
 def _busy(job: str, facts: Facts, needed: str, free: str) -> str:

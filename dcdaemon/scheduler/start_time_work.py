@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from dcdaemon.core.view import NodeView, QueuedJob
 from dcdaemon.scheduler.backlog import Capacity
+from dcdaemon.scheduler.capacity import instances_of, whole_of
 from dcdaemon.scheduler.order import lasting_s, length_class, score, typical_s
 from dcdaemon.scheduler.policy import Order, Policy
 from dcdaemon.scheduler.space import SOON_S
@@ -86,10 +87,11 @@ class Work:
         """Begin with nothing to do on these nodes."""
         nodes = tuple(nodes)
         self._policy = policy
-        self._node_gpus = max((len(node.gpus) for node in nodes), default=0)
+        whole = [len(whole_of(node)) for node in nodes]
+        self._node_gpus = max(whole, default=0)
         self._capacity = Capacity(
-            sum(len(node.gpus) for node in nodes), sum(node.cpus for node in nodes),
-            sum(node.mem_bytes for node in nodes),
+            sum(whole), sum(node.cpus for node in nodes), sum(node.mem_bytes for node in nodes),
+            sum(map(instances_of, nodes)),
         )  # fmt: skip
         self._waiting: dict[int, _Waiting] = {}
         self._sums: dict[Kind, _Sum] = {}
@@ -107,7 +109,8 @@ class Work:
 
     def share(self, job: QueuedJob) -> float:
         """Return how much of the cluster a job takes, infinity when there is none of what it asks for."""
-        return self._capacity.share(self._width(job.gpus), job.cpus, job.mem_bytes)
+        width, is_part = self._width(job.gpus), job.gpu_mem_bytes is not None
+        return self._capacity.share(width, job.cpus, job.mem_bytes, is_part=is_part)
 
     def nodes_taken(self, job: QueuedJob) -> float:
         """Return how many nodes' GPUs a job takes, a part of one for less."""
@@ -166,7 +169,7 @@ class Work:
 
         Runs last as long as expected, and once past that as long again.
         """
-        free = self.free - self._capacity.share(kept_gpus, 0, 0)
+        free = self.free - self._capacity.share(kept_gpus, 0, 0, is_part=True)
         wait_s = 0.0
         overdue = bisect_left(self._ends, (now + ROUNDING,))
         late = sorted((max(SOON_S, now - run.began), run.share) for run in self._ends[:overdue])

@@ -34,8 +34,9 @@ class _Gpu:
     info: GpuInfo | None = None
     sample: GpuSample | None = None
     processes: tuple[GpuProcess, ...] | None = None
+    #: Its MIG instances as they were told last, and when that was; None since there is nobody to tell of them.
     migs: tuple[MigSample, ...] = ()
-    migs_s: float = 0.0
+    migs_s: float | None = None
     #: Whether it is cut by MIG; stands until a child says otherwise, as each does with its first answer.
     cut: bool = False
     lost_s: float | None = None
@@ -128,7 +129,7 @@ class GpuBoard:
         with self._lock:
             self._released_until, self._answered_s, self._trouble = until, None, None
             for gpu in self._gpus.values():
-                gpu.sample, gpu.processes, gpu.migs, gpu.lost_s = None, None, (), None
+                gpu.sample, gpu.processes, gpu.migs_s, gpu.lost_s = None, None, None, None
 
     def silence_s(self, now_s: float) -> float:
         """Return for how long the child as a whole said nothing."""
@@ -162,8 +163,12 @@ class GpuBoard:
         with self._lock:
             gpus = [gpu for _, gpu in sorted(self._gpus.items())]
             infos = tuple(gpu.info for gpu in gpus if gpu.info)
+            migs, unread = self._instances(now_s)
+            cut = frozenset(index for index, gpu in self._gpus.items() if gpu.cut)
             if self._released_until is not None:
-                return GpuReading(infos, (), driver_error=self._words(), released_until=self._released_until)
+                return GpuReading(
+                    infos, (), driver_error=self._words(), released_until=self._released_until, cut=cut, unread=unread
+                )
             samples = (gpu.sample for gpu in gpus if now_s - gpu.read_s <= self._fresh_s)
             return GpuReading(
                 gpus=infos,
@@ -171,9 +176,21 @@ class GpuBoard:
                 driver_version=self._driver_version,
                 driver_error=self._driver_error(now_s),
                 lost=frozenset(index for index, gpu in self._gpus.items() if gpu.lost_s is not None),
-                migs=tuple(mig for gpu in gpus if now_s - gpu.migs_s <= self._migs_fresh_s for mig in gpu.migs),
-                cut=frozenset(index for index, gpu in self._gpus.items() if gpu.cut),
+                migs=migs,
+                cut=cut,
+                unread=unread,
             )
+
+    def _instances(self, now_s: float) -> tuple[tuple[MigSample, ...], tuple[MigSample, ...]]:
+        """Return the MIG instances that are read, and those that were when they could be."""
+        read, unread = list[MigSample](), list[MigSample]()
+        for _, gpu in sorted(self._gpus.items()):
+            is_fresh = gpu.migs_s is not None and now_s - gpu.migs_s <= self._migs_fresh_s
+            if is_fresh:
+                read += gpu.migs
+            else:
+                unread += (_withdrawn(mig) for mig in gpu.migs)
+        return tuple(read), tuple(unread)
 
     def _driver_error(self, now_s: float) -> str | None:
         if self._trouble or self._answered_s is None:
@@ -195,7 +212,7 @@ class GpuBoard:
                 del self._gpus[gone]
             for index in range(count):
                 gpu = self._gpus.setdefault(index, _Gpu(now_s, []))
-                gpu.heard_s, gpu.processes, gpu.migs, gpu.row = now_s, None, (), list(_NOTHING)
+                gpu.heard_s, gpu.processes, gpu.migs_s, gpu.row = now_s, None, None, list(_NOTHING)
 
     def _news(self, said: Sequence[Any]) -> _News:
         index, at, monotonic_s, hot = said[:4]
@@ -253,6 +270,11 @@ class GpuBoard:
 
 def _info(values: dict[str, Any]) -> GpuInfo:
     return GpuInfo(**{**values, "nvlink_ends": tuple(values.get("nvlink_ends", ()))})
+
+
+def _withdrawn(mig: MigSample) -> MigSample:
+    """Return what an instance is, without what moves."""
+    return replace(mig, mem_used_bytes=None, sm_active_ratio=None, tensor_active_ratio=None, dram_active_ratio=None)
 
 
 def _mig(at: float, gpu: int, row: Sequence[Any]) -> MigSample:

@@ -8,7 +8,7 @@ from dcdaemon.core.metric import metrics_of
 from dcdaemon.core.samples import GpuSample, MigSample
 
 #: What is no value of a sample, in seconds: who holds a GPU, and which MIG instances there are.
-_PROCESSES_S, _MIG_LAYOUT_S = 10.0, 60.0
+_PROCESSES_S, _MIG_LAYOUT_S = 10.0, 10.0
 
 
 @dataclass(frozen=True, slots=True)

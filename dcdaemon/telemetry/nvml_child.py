@@ -56,8 +56,10 @@ class Watch:
             gpu = self._gpu or NvmlGpu(self._index, self._tempo)
             gpu.poll()
             news = gpu.take_news()
-            if self._gpu is None:
+            if self._gpu is None or "cut" in news:
+                # To be cut may change a GPU's attributes, its minor number among them (nvmlDeviceSetMigMode).
                 news["info"] = gpu.info()
+            if self._gpu is None:
                 self._events.add(self._index, gpu.handle)
                 self._gpu = gpu
         except (GpuLost, UnicodeDecodeError) as trouble:

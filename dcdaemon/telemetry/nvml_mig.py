@@ -22,15 +22,24 @@ class Instance:
         # The name ends like "NVIDIA H100 80GB HBM3 MIG 1g.10gb".
         self._profile = pynvml.nvmlDeviceGetName(handle).rpartition(" MIG ")[2] or None
         self._values = Values(MIG_BELIEFS)
+        self._total_bytes: float | None = None
         self._memory = Question(handle, _MEMORY, (MEMORY_OF_INSTANCE,), self._values, every_s)
         self._gpm = open_gpm(gpu, MIG_METRICS, self._values, every_s, instance)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether its handle tells nothing more: one that was made anew, with the old UUID too, has another one."""
+        return self._memory.over
 
     def read(self, now_s: float) -> Row:
         """Read memory and activity."""
         self._memory.ask(now_s)
         if self._gpm is not None:
             self._gpm.ask(now_s)
-        return self.name, self.uuid, self._profile, *self._values.now  # type: ignore[return-value]
+        used_bytes, total_bytes, *activity = self._values.now
+        # Its size does not change; it is unknown only once nobody will tell it any more.
+        self._total_bytes = None if self.is_over else total_bytes or self._total_bytes
+        return self.name, self.uuid, self._profile, used_bytes, self._total_bytes, *activity  # type: ignore[return-value]
 
     def free(self) -> None:
         """Give back what the driver allocated."""
@@ -44,7 +53,9 @@ class Instances(Asker):
     def __init__(self, gpu: object, every_s: float, layout_every_s: float) -> None:
         super().__init__(every_s)
         self._gpu, self._layout_every_s, self._layout_due_s = gpu, layout_every_s, 0.0
-        self._known, self._told = True, False
+        self._known = True
+        #: Whether the last list that was told had any in it; None before the first one.
+        self._told: bool | None = None
         self._instances: list[Instance] = []
         #: None until it is known, then whether the GPU is cut.
         self.cut: bool | None = None
@@ -66,13 +77,15 @@ class Instances(Asker):
             unsupported(error.value)  # raises when the GPU is lost
             self._layout_due_s = 0.0  # an instance that is gone: look again
             return False
-        if rows or self._told:
+        if any(instance.is_over for instance in self._instances):
+            self._layout_due_s = 0.0
+        if rows or self._told or (self._told is None and self.cut):
             self.news, self._told = [rows], bool(rows)
         return True
 
     def _look_up(self) -> None:
         found = {pynvml.nvmlDeviceGetUUID(handle): handle for handle in self._handles()}
-        for instance in [one for one in self._instances if one.uuid not in found]:
+        for instance in [one for one in self._instances if one.uuid not in found or one.is_over]:
             self._instances.remove(instance)
             instance.free()
         known = {instance.uuid for instance in self._instances}
@@ -84,7 +97,9 @@ class Instances(Asker):
         try:
             self.cut = pynvml.nvmlDeviceGetMigMode(self._gpu)[0] == pynvml.NVML_DEVICE_MIG_ENABLE
         except pynvml.NVMLError as error:
-            self._known, self.cut = not unsupported(error.value), False
+            if not unsupported(error.value):
+                raise  # what it was before stands
+            self._known, self.cut = False, False
             return []
         if not self.cut:
             return []

@@ -10,10 +10,15 @@ from dcdaemon.core.booking import Booking
 from dcdaemon.core.job import ENDED
 from dcdaemon.core.view import ClusterView, GpuBlock, GpuInstance, GpuSlot, NodeView, QueuedJob, RunningJob
 from dcdaemon.fakes.engine import Play
+from dcdaemon.scheduler.ahead import Line
 from dcdaemon.scheduler.cycle import pass_on, plan
 from dcdaemon.scheduler.explain import explain, explain_all
+from dcdaemon.scheduler.forecast import forecasts
 from dcdaemon.scheduler.instances import number_of
+from dcdaemon.scheduler.memory import Memory
+from dcdaemon.scheduler.picture import Picture
 from dcdaemon.scheduler.policy import Policy, QueueRule
+from dcdaemon.scheduler.preempt import preempt
 from dcdaemon.scheduler.queue import QueueIndex
 from dcdaemon.scheduler.shares import capacity_bytes
 from dcdaemon.scheduler.space import spaces_of
@@ -22,6 +27,12 @@ from dcdaemon.scheduler.whatif import apply
 NOW = 1_000_000.0
 POLICY = Policy(queues={"half": QueueRule(gpus=frozenset({0, 1}))}, share_holdoff_s=0)
 limits = st.sampled_from([None, 50.0, 600.0])
+PREEMPTING = replace(
+    POLICY,
+    queues={
+        **POLICY.queues, "urgent": QueueRule(tier=1, urgent=True), "scraps": QueueRule(preemptible=True),
+    },
+)  # fmt: skip
 blocks = st.sampled_from([None] * 6 + [GpuBlock.FOREIGN, GpuBlock.DRAINED])
 
 
@@ -172,12 +183,95 @@ def _same(start, numbers):
     return any(number_of(gpu, start.gpu_instance) in numbers for gpu in start.gpus)
 
 
+@st.composite
+def crowds(draw):
+    """A cluster in which everything ends by a limit, and jobs that all have one."""
+    view = draw(clusters())
+    ends = st.sampled_from([NOW + 100.0, NOW + 900.0])
+    held = tuple(replace(job, ends_at=draw(ends), queue=draw(st.sampled_from(["", "scraps"]))) for job in view.running)
+    nodes = tuple(replace(node, gpus=tuple(map(_open, node.gpus))) for node in view.nodes)
+    jobs = [replace(job, limit_s=draw(st.sampled_from([50.0, 300.0, 800.0]))) for job in draw(queues())]
+    return replace(view, nodes=nodes, running=held, bookings=()), jobs
+
+
+def _open(slot):
+    made = slot.instances and tuple(replace(one, blocked=None) for one in slot.instances)
+    return replace(slot, blocked=None, instances=made)
+
+
+def begun(start, job, at):
+    return RunningJob(
+        job.id, start.node, start.gpus, job.cpus, 0, at + job.limit_s, at, gpu_mem_bytes=job.gpu_mem_bytes,
+        gpu_instance=start.gpu_instance,
+    )  # fmt: skip
+
+
+def lived(view, jobs):
+    """Return when each job starts and what was kept for the first one that had to wait, every job at its limit."""
+    memory, index, now = Memory([4], POLICY), QueueIndex(jobs), NOW
+    started, first = {}, None
+    by_id = {job.id: job for job in jobs}
+    while True:
+        decided = plan(replace(view, standing=memory.standing(now)), index, POLICY, now)
+        memory.keep(decided)
+        for start in decided.starts:
+            index.remove(start.job_id)
+            started[start.job_id] = now
+            view = replace(view, running=(*view.running, begun(start, by_id[start.job_id], now)))
+        first = first or next(iter(decided.reservations), None)
+        if not view.running:
+            return started, first
+        now = min(job.ends_at for job in view.running)
+        view = replace(view, running=tuple(job for job in view.running if job.ends_at > now))
+
+
+@settings(max_examples=200, deadline=None)
+@given(crowds())
+def test_all_that_fits_starts_when_it_is_foretold_and_the_first_when_it_was_promised(crowd):
+    view, jobs = crowd
+    started, first = lived(view, jobs)
+    picture = Picture(view, QueueIndex(jobs), POLICY, NOW)
+    fits = {job.id for job in jobs if picture.never_fits(job) is None}
+    assert started.keys() == fits
+    if first is not None:
+        assert started[first.job_id] <= first.at
+    line = Line.of(view, QueueIndex(jobs), POLICY, NOW)
+    foretold = forecasts(view, line, POLICY, NOW, sorted(fits))
+    assert {job_id: one.at for job_id, one in foretold.items()} == started
+
+
+@settings(max_examples=200, deadline=None)
+@given(crowds(), st.sampled_from([None, 5, 15, 60]))
+def test_only_jobs_that_are_in_the_way_are_stopped_and_then_the_urgent_one_starts(crowd, gib):
+    view, _ = crowd
+    urgent = QueuedJob(1, 1, 50, 1, 1, 0, None, gpu_mem_bytes=gib and gib * GIB, queue="urgent")
+    index = QueueIndex([urgent])
+    asked = preempt(view, index, PREEMPTING, plan(view, index, PREEMPTING, NOW), NOW)
+    if asked is None:
+        return
+    victims = {job.id: job for job in view.running if job.id in asked.victims}
+    assert {job.queue for job in victims.values()} == {"scraps"}
+
+    def starts_without(gone):
+        left = replace(view, running=tuple(job for job in view.running if job.id not in gone))
+        return [start.gpus for start in plan(left, index, PREEMPTING, NOW).starts]
+
+    [[gpu]] = starts_without(victims.keys())
+    assert all(job.gpus == (gpu,) for job in victims.values())
+    assert not any(starts_without(victims.keys() - {job_id}) for job_id in victims)
+    if gib is not None and any(job.gpu_instance for job in victims.values()):
+        assert len(victims) == 1, "an instance is one job's"
+    if gib is None:
+        assert all(job.gpu_instance is None for job in victims.values())
+
+
 steps = st.one_of(
     st.tuples(st.just("submit"), st.sampled_from([None, 5, 9, 15, 30]), st.sampled_from([30.0, 100.0, 900.0])),
     st.tuples(st.just("wait"), st.sampled_from([1.0, 61.0, 600.0]), st.none()),
     st.tuples(st.just("cancel"), st.integers(0, 20), st.none()),
     st.tuples(st.just("cut"), st.sampled_from(["", "9", "9 20", "40"]), st.none()),
     st.tuples(st.just("restart"), st.none(), st.none()),
+    st.tuples(st.just("silence"), st.none(), st.none()),
 )
 
 
@@ -185,30 +279,44 @@ def cut(scene: Scene, sizes: str) -> None:
     """Cut the first GPU anew once nothing runs there, as the driver has it."""
     if all(0 not in job.gpus for job in scene.desk.book.active()):
         migs = tuple(instance(0, f"{place}/0", float(gib)) for place, gib in enumerate(sizes.split(), 1))
-        scene.reading = replace(scene.reading, cut=frozenset({0} if sizes else ()), migs=migs)
+        scene.reading = replace(scene.reading, cut=frozenset({0} if sizes else ()), migs=migs, unread=())
     scene.sample()
+
+
+def silence(scene: Scene) -> None:
+    """Have the driver tell nothing of the instances from now on, or tell of them again."""
+    scene.reading = replace(scene.reading, migs=scene.reading.unread, unread=scene.reading.migs)
+    scene.sample()
+
+
+def happen(scene: Scene, kind: str, what, run_s) -> None:
+    if kind == "submit":
+        mem = None if what is None else what * GIB
+        scene.submit(Play(run_s=run_s), gpus=1, **({} if mem is None else {"gpu_mem_bytes": mem}))
+    elif kind == "wait":
+        scene.advance(what)
+    elif kind == "cut":
+        cut(scene, what)
+    elif kind == "restart":
+        scene.daemon()
+    elif kind == "silence":
+        silence(scene)
+    elif alive := scene.desk.book.unfinished():
+        scene.cancel(alive[what % len(alive)])
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(steps, max_size=25))
 def test_whatever_happens_instances_are_held_by_one_job_each_and_every_job_gets_its_turn(history):
     scene = Scene(gpus=2)
-    for kind, what, run_s in [("cut", "9 20", None), *history]:
-        if kind == "submit":
-            mem = None if what is None else what * GIB
-            scene.submit(Play(run_s=run_s), gpus=1, **({} if mem is None else {"gpu_mem_bytes": mem}))
-        elif kind == "wait":
-            scene.advance(what)
-        elif kind == "cut":
-            cut(scene, what)
-        elif kind == "restart":
-            scene.daemon()
-        elif alive := scene.desk.book.unfinished():
-            scene.cancel(alive[what % len(alive)])
+    for step in [("cut", "9 20", None), *history]:
+        happen(scene, *step)
         scene.cycle()
         assert broken_promises(scene) == []
         for job in scene.desk.book.active():
             assert (job.gpu_instance is not None) == (job.gpus == (0,) and bool(scene.reading.cut))
+    if scene.reading.unread:
+        silence(scene)
     for _ in range(200):
         if all(job.state in ENDED for job in scene.jobs()):
             break

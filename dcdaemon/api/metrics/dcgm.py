@@ -13,7 +13,7 @@ from dcdaemon.api.metrics.sheet import Convert, Family, Row, Series, Sheet, befo
 from dcdaemon.api.metrics.text import Page, header, label
 from dcdaemon.api.metrics.xids import UNKNOWN, WORDS
 from dcdaemon.control.desk import Desk
-from dcdaemon.core.gpu import GpuInfo
+from dcdaemon.core.gpu import GpuInfo, gpu_instance
 from dcdaemon.core.metric import Kind, Metric, metrics_of
 from dcdaemon.core.samples import GpuSample, MigSample
 
@@ -58,21 +58,35 @@ class _Ends:
     def __init__(self, desk: Desk) -> None:
         self._gpus: Mapping[int, GpuInfo] = {gpu.index: gpu for gpu in desk.board.gpus.gpus}
         self._jobs = {gpu: job.id for gpu, job in desk.book.holders().items() if job.gpu_instance is None}
-        self._jobs_of_instances = {
-            (gpu, job.gpu_instance): job.id for job in desk.book.active() if job.gpu_instance for gpu in job.gpus
-        }
+        self._jobs_of_instances: dict[tuple[int, str], list[int]] = {}
+        for job in desk.book.active():
+            if job.gpu_instance is not None:
+                place = job.gpus[0], gpu_instance(job.gpu_instance)
+                self._jobs_of_instances.setdefault(place, []).append(job.id)
         self._node = desk.node
         self._driver = desk.board.gpus.driver_version
 
     def of(self, gpu: int, mig: MigSample | None = None) -> str:
         """Return labels in dcgm-exporter's order; both spellings of the host, as it changed from one to the other."""
-        info = self._gpus.get(gpu)
+        info, number = self._gpus.get(gpu), None if mig is None else gpu_instance(mig.instance)
         values = (
             gpu, info and info.uuid, info and info.pci_bus_id, f"nvidia{gpu}", info and info.name,
-            mig and mig.profile, mig and mig.instance.partition("/")[0], self._node, self._node, self._driver,
-            self._jobs.get(gpu) if mig is None else self._jobs_of_instances.get((gpu, mig.instance)),
+            mig and _profile(mig), number, self._node, self._node, self._driver, self._job(gpu, number),
         )  # fmt: skip
         return device_labels(_LABELS, values)
+
+    def _job(self, gpu: int, number: str | None) -> int | None:
+        """Return the job that has a GPU or a GPU instance; none of several."""
+        if number is None:
+            return self._jobs.get(gpu)
+        jobs = self._jobs_of_instances.get((gpu, number), [])
+        return jobs[0] if len(jobs) == 1 else None
+
+
+def _profile(mig: MigSample) -> str | None:
+    """Return the size of a GPU instance, also where it is divided once more: `1c.3g.40gb` is a part of `3g.40gb`."""
+    part, _, whole = (mig.profile or "").partition(".")
+    return whole if part.endswith("c") else mig.profile
 
 
 def _rows(fresh: Sequence[Any], ends: _Ends) -> list[Row]:
@@ -84,7 +98,9 @@ def _rows(fresh: Sequence[Any], ends: _Ends) -> list[Row]:
         for sample in fresh
         if type(sample) is GpuSample
     ]
-    return gpus + [(ends.of(mig.gpu, mig), _as_gpu(mig)) for mig in migs]
+    # Compute instances of one GPU instance all tell its memory and its activity.
+    once = {(mig.gpu, gpu_instance(mig.instance)): mig for mig in reversed(migs)}
+    return gpus + [(ends.of(mig.gpu, mig), _as_gpu(mig)) for mig in reversed(once.values())]
 
 
 def _as_gpu(mig: MigSample) -> GpuSample:

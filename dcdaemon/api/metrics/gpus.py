@@ -47,7 +47,7 @@ def _facts(gpu: GpuInfo, driver_version: str | None) -> str:
 
 def _write_allocation(page: Page, desk: Desk, given: Mapping[int, str]) -> None:
     holders = desk.book.sharers()
-    blocked = {slot.index: slot.stopped.blocked for slot in desk.book.node.gpus}
+    blocked = {slot.index: slot.closed_by for slot in desk.book.node.gpus}
     jobs = ((_holding(desk, gpu, job), 1) for gpu in sorted(holders) for job in holders[gpu])
     write(page, "dcd_gpu_allocated", ((of, int(gpu in holders)) for gpu, of in given.items()))
     write(page, "dcd_gpu_blocked", _blocks(given, blocked))

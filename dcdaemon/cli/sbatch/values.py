@@ -13,8 +13,8 @@ _ENDLESS = ("-1", "infinite", "unlimited")
 _MEMORY = re.compile(r"(\d+)(?:([kmgt])(?:i?b)?)?", re.IGNORECASE)
 _SHIFTS = {"k": 10, "m": 20, "g": 30, "t": 40}
 _SIGNAL = re.compile(r"(?:([RB]{1,2}):)?(?:SIG)?(\w{1,10})(?:@(\d{1,5}))?")
-#: As NVIDIA names it, or after the name of the GPU as Slurm finds it: `h100_1g.10gb`, `2g.20gb+me`.
-_MIG_PROFILE = re.compile(r"(?:.*[_-])?\d{1,2}g\.(\d{1,4})gb(?:\+\S+)?", re.IGNORECASE)
+#: As NVIDIA names it, or after the name of the GPU as Slurm finds it: `h100_1g.10gb`, `2g.20gb+me`, `1g.24gb-me`.
+_MIG_PROFILE = re.compile(r"(?:.*[_-])?\d{1,2}g\.(\d{1,4})gb(?:[+-]\S+)?", re.IGNORECASE)
 #: An instance has a little less memory than in its name, and the next smaller size is half of it.
 _OF_ITS_NAME = 0.85
 _NODES = re.compile(r"(\d+)(?:-(\d+))?")

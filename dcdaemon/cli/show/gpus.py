@@ -21,13 +21,15 @@ def gpus_page(document: Document) -> Page:
 
 def used_by(gpu: Document) -> str:
     """Return the job on a GPU, the foreign processes on it, or why it is out of use."""
-    parts = [_job(job) for job in gpu.get("jobs") or filter(None, [gpu["job"]])]
+    jobs = [_job(job) for job in gpu.get("jobs") or filter(None, [gpu["job"]])]
+    if any(process.get("hidden") for process in gpu["processes"]) or (gpu["state"] == "busy" and not jobs):
+        jobs.append("a job")  # of somebody else, who is not to be named here
+    free = _free_instances(gpu)
+    parts = [*([free] if free else []), *jobs]
+    if gpu.get("cut") and not free:
+        parts.append("MIG: nothing free" if gpu["migs"] else "MIG: no instances")
     if gpu.get("drained_reason"):
         parts.append(f"drained: {gpu['drained_reason']}")
-    if instances := _free_instances(gpu):
-        parts.append(instances)
-    if any(process.get("hidden") for process in gpu["processes"]) or (gpu["state"] == "busy" and not parts):
-        parts.append("a job")  # of somebody else, who is not to be named here
     parts += [process_words(process) for process in gpu["processes"] if is_foreign(process)]
     parts += [window(booking) for booking in gpu.get("bookings") or ()]
     return ", ".join(parts)
@@ -40,12 +42,10 @@ def _job(job: Document) -> str:
 
 
 def _free_instances(gpu: Document) -> str:
-    """Return what of a GPU that is cut nobody has, by size; an empty text for a whole GPU."""
-    if not gpu.get("cut"):
-        return ""
-    profiles = [one["profile"] or one["instance"] for one in gpu["migs"] if one.get("state") == "free"]
-    counted = [f"{profiles.count(name)} {name}" for name in dict.fromkeys(profiles)]
-    return f"MIG: {' and '.join(counted) or 'nothing'} free" if gpu["migs"] else "MIG: no instances"
+    """Return what of a GPU that is cut may be had, by size; an empty text for nothing and for a whole GPU."""
+    profiles = [one["profile"] or one["instance"] for one in gpu.get("migs", ()) if one.get("state") == "free"]
+    counted = [f"{profiles.count(name)}x {name}" for name in dict.fromkeys(profiles)]
+    return f"free MIG: {' + '.join(counted)}" if gpu.get("cut") and counted else ""
 
 
 def is_foreign(process: Document) -> bool:
@@ -58,7 +58,9 @@ def process_words(process: Document) -> str:
     age = UNKNOWN if process["age_s"] is None else short(process["age_s"])
     stray = f" of job {process['job_id']}" if process.get("stray") else ""
     who = f"{process['command'] or '?'}, {process['user'] or '?'}"
-    return f"pid {process['pid']} ({who}) {age} {memory(process['mem_used_bytes'])}{_in_container(process)}{stray}"
+    where = f" in MIG {process['instance']}" if process.get("instance") else ""
+    used = memory(process["mem_used_bytes"])
+    return f"pid {process['pid']} ({who}) {age} {used}{where}{_in_container(process)}{stray}"
 
 
 def _in_container(process: Document) -> str:

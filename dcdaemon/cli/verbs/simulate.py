@@ -133,9 +133,12 @@ def _cluster(asked: Asked, client: Client | None) -> "Cluster":
 
     gpus = asked.gpus
     if client is not None and gpus is None and asked.nodes is None:
-        gpus = len(client.get("/v1/gpus")["gpus"])
+        # A job on a MIG instance is in the history as one of one GPU.
+        gpus = sum(len(gpu["migs"]) if gpu.get("cut") else 1 for gpu in client.get("/v1/gpus")["gpus"])
         if not gpus:
             raise BadInput("this node has no GPU", "say on how many to play: --gpus 8")
+        if asked.gpus_per_node is None:
+            return sized(1, None, gpus)
     return sized(asked.nodes, gpus, asked.gpus_per_node)
 
 

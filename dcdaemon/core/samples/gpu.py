@@ -306,7 +306,7 @@ class GpuReading:
     """All that a GPU source knows now: its GPUs, their newest samples, and what is wrong with the driver.
 
     `released_until` is set while an operator has let go of the driver (epoch seconds). The GPUs that are `cut` by MIG
-    take work on their instances only, `migs`.
+    take work on their instances only, `migs`; those that are `unread` were there when they could last be read.
     """
 
     gpus: tuple[GpuInfo, ...]
@@ -317,6 +317,7 @@ class GpuReading:
     migs: tuple[MigSample, ...] = ()
     released_until: float | None = None
     cut: frozenset[int] = frozenset()
+    unread: tuple[MigSample, ...] = ()
 
 
 #: What is averaged over the sweeps between two stored rows; everything else is taken from the newest.

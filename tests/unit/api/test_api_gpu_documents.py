@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from scene import ROOT
+from scene import ROOT, instance
 from shapes import GPU, assert_shape, used
 
 from dcdaemon.api.documents import iso
@@ -89,6 +89,30 @@ def test_a_gpu_tells_every_metric_under_its_own_name_and_its_mig_instances(door,
         },
     ]  # fmt: skip
     assert (other["sm_active_ratio"], other["clock_events"], other["migs"]) == (None, None, [])
+
+
+def test_a_gpu_is_foreign_when_strangers_are_in_all_of_its_instances(door, scene):
+    migs = (instance(0, "7/0"), instance(0, "8/0"))
+    scene.reading = replace(scene.reading, cut=frozenset({0}), migs=migs)
+    strangers = [GpuProcess(pid, 1 << 30, "eve", "mine.py", 60.0, instance=f"{pid}/0") for pid in (7, 8)]
+    scene.sample({0: strangers[:1]})
+    gpu = door.ada.get("/v1/gpus")["gpus"][0]
+    assert (gpu["state"], [mig["state"] for mig in gpu["migs"]]) == ("free", ["foreign", "free"])
+    assert gpu["blocked_detail"].startswith("MIG instance 7/0: pid 7 (mine.py, eve")
+    assert door.ada.get("/v1/status")["gpus"]["foreign"] == 0
+    scene.sample({0: strangers})
+    assert door.ada.get("/v1/gpus")["gpus"][0]["state"] == "foreign"
+    assert door.ada.get("/v1/status")["gpus"]["foreign"] == 1
+
+
+def test_instances_that_are_not_read_are_listed_without_their_values(door, scene):
+    scene.reading = replace(scene.reading, cut=frozenset({0}), unread=(instance(0, "7/0"),))
+    scene.sample()
+    gpu = door.ada.get("/v1/gpus")["gpus"][0]
+    assert (gpu["state"], [(mig["instance"], mig["state"]) for mig in gpu["migs"]]) == (
+        "unhealthy", [("7/0", "unhealthy")],
+    )  # fmt: skip
+    assert gpu["blocked_detail"] == "MIG instance 7/0: does not answer"
 
 
 def test_the_age_of_a_sample_does_not_follow_the_wall_clock(door, scene):

@@ -174,3 +174,19 @@ def test_xids_are_the_last_code_in_words_the_count_of_five_minutes_and_a_counter
 def test_the_page_is_there_only_where_it_is_asked_for(scene):
     assert list(make_pages(scene.desk, lambda: (), dcgm=False)) == ["/metrics"]
     assert list(make_pages(scene.desk, lambda: (), dcgm=True)) == ["/metrics", "/metrics/dcgm"]
+
+
+def test_a_gpu_instance_is_told_once_however_many_compute_instances_it_has(scene, page):
+    """As dcgm-exporter has it: memory and activity are the GPU instance's, and sums must not count them twice."""
+    made = tuple(replace(instance(0, f"1/{one}"), profile="1c.3g.40gb", mem_used_bytes=MIB) for one in (0, 1))
+    scene.reading = replace(scene.reading, cut=frozenset({0}), migs=made)
+    scene.sample()
+    jobs = [scene.run(gpu_mem_bytes=1) for _ in made]
+    assert [job.gpu_instance for job in jobs] == ["1/0", "1/1"]
+    [of] = page(gpu(scene, 0), *made).labels("DCGM_FI_DEV_FB_USED")
+    assert (of["GPU_I_PROFILE"], of["GPU_I_ID"]) == ("3g.40gb", "1")
+    assert "hpc_job" not in of, "two jobs are there"
+    scene.cancel(jobs[0])
+    scene.advance(0.0)
+    [of] = page(gpu(scene, 0), *made).labels("DCGM_FI_DEV_FB_USED")
+    assert of["hpc_job"] == str(jobs[1].id)

@@ -86,3 +86,24 @@ def test_a_foreign_container_is_named_as_its_runtime_names_it(daemon, dcd):
     assert "pid 77 (python, root) 1m 1 GiB in docker 3f2a1b9c0d12 (pytorch:24.05)" in " ".join(said.split())
     container["image"] = None
     assert "1 GiB in docker 3f2a1b9c0d12" in " ".join(dcd("gpus", "--columns", "used by").out.split())
+
+
+def test_a_gpu_that_is_cut_tells_first_what_may_be_had_of_it(dcd, daemon):
+    document = documents.gpus()
+    gpu = document["gpus"][0]
+    migs = [
+        {"instance": f"{place}/0", "profile": size, "state": state}
+        for place, (size, state) in enumerate([("1g.10gb", "free"), ("3g.40gb", "free"), ("1g.10gb", "free")])
+    ]
+    job = {"id": 7, "name": "train", "user": "ada", "gpu_mem_bytes": 1, "gpu_instance": "9/0"}
+    gpu |= {"cut": True, "migs": migs, "job": job, "jobs": [job], "state": "busy", "processes": []}
+    daemon.routes["GET /v1/gpus"] = document
+    assert "free MIG: 2x 1g.10gb + 1x 3g.40gb, job 7 train (ada, MIG 9/0)\n" in dcd("gpus").out
+    for one in migs:
+        one["state"] = "busy"
+    assert "job 7 train (ada, MIG 9/0), MIG: nothing free\n" in dcd("gpus").out
+    stranger = {"pid": 77, "user": "eve", "command": "x", "age_s": 60.0, "mem_used_bytes": 2**30, "job_id": None}
+    gpu["processes"] = [stranger | {"instance": "9/0"}]
+    assert "pid 77 (x, eve) 1m 1 GiB in MIG 9/0\n" in dcd("gpus").out
+    gpu |= {"processes": [], "migs": [], "job": None, "jobs": [], "state": "free"}
+    assert "MIG: no instances\n" in dcd("gpus").out

@@ -174,6 +174,15 @@ def test_the_history_is_played_on_this_nodes_gpus_or_on_others(daemon, dcd):
     assert asked == [{"since_s": [f"{days * 86400.0}"], "limit": ["100000"]} for days in (90, 14)]
 
 
+def test_each_mig_instance_is_played_as_a_gpu(daemon, dcd):
+    daemon.routes["GET /v1/history"] = past((0, 100, 1))
+    told = documents.gpus()
+    told["gpus"][0] |= {"cut": True, "migs": [{"instance": f"{place}/0"} for place in range(7)]}
+    daemon.routes["GET /v1/gpus"] = told
+    said = dcd("simulate", "--from-history", "--policy", "fifo", "--json")
+    assert json.loads(said.out)["runs"][0]["gpus"] == len(told["gpus"]) - 1 + 7
+
+
 def test_an_empty_history_says_what_to_do(daemon, dcd):
     daemon.routes["GET /v1/history"] = past()
     said = dcd("simulate", "--from-history")

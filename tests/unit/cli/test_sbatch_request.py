@@ -285,6 +285,7 @@ def test_gpus_may_be_asked_for_in_many_ways(line, gpus):
     [
         ("--gres=gpu:1g.10gb:1", 8.5), ("--gres=gpu:1g.10gb", 8.5), ("--gpus=3g.40gb:1", 34.0),
         ("--gres=gpu:nvidia_h100_80gb_hbm3_2g.20gb:1", 17.0), ("--gres=gpu:1g.5gb+me:1", 4.25),
+        ("--gres=gpu:1g.24gb-me:1", 20.4),
         ("--gres=gpu:h100:1", None),
         ("--gpus=1", None),
     ],

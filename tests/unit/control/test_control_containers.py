@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from scene import Scene, broken_promises
+from scene import instance as mig_instance
 
 from dcdaemon.control.containers import attribute_containers, disowned
 from dcdaemon.control.drain import refresh_slots
@@ -25,9 +26,11 @@ def nothing_is_broken(scene):
     assert broken_promises(scene) == []
 
 
-def seen(scene: Scene, container: Container, gpu: int = 0, age_s: float | None = 5.0) -> GpuProcess:
+def seen(
+    scene: Scene, container: Container, gpu: int = 0, age_s: float | None = 5.0, instance: str | None = None
+) -> GpuProcess:
     """Read the GPUs while this container holds one, as the daemon does each second."""
-    process = GpuProcess(77, 3 * GIB, user="root", command="python train.py", age_s=age_s)
+    process = GpuProcess(77, 3 * GIB, user="root", command="python train.py", age_s=age_s, instance=instance)
     scene.sample({gpu: [process]})
     board = scene.desk.board
     board.gpus = attribute_containers(board.gpus, {77: container}, scene.desk.book.active(), scene.clock.now())
@@ -125,3 +128,14 @@ def test_a_process_of_a_job_needs_no_container_to_be_its_own(scene):
     board = scene.desk.board
     assert attribute_containers(board.gpus, {77: DOCKER}, [job], scene.clock.now()) == board.gpus
     assert disowned(board.gpus, set()) == board.gpus
+
+
+def test_a_container_in_the_instance_of_a_job_is_that_jobs_and_none_elsewhere(scene):
+    migs = (mig_instance(0, "7/0"), mig_instance(0, "8/0"), mig_instance(0, "9/0"))
+    scene.reading = replace(scene.reading, cut=frozenset({0}), migs=migs)
+    scene.sample()
+    first, second = running(scene, gpu_mem_bytes=5 * GIB), running(scene, gpu_mem_bytes=5 * GIB)
+    assert (scene.job(first).gpu_instance, scene.job(second).gpu_instance) == ("7/0", "8/0")
+    assert seen(scene, DOCKER, instance="8/0").job_id == second.id
+    assert seen(scene, DOCKER, instance="9/0").job_id is None
+    assert seen(scene, DOCKER).job_id is None

@@ -7,7 +7,9 @@ from scene import ADA, GIB, ROOT, Scene, broken_promises, instance
 
 from dcdaemon.control.booking_wish import BookingWish
 from dcdaemon.control.bookings import book_gpus
-from dcdaemon.control.gpu_state import mark_strays
+from dcdaemon.control.gpu_state import mark_strays, slots
+from dcdaemon.control.queue_report import queue_lines, your_use
+from dcdaemon.control.share_report import share_lines
 from dcdaemon.control.start import apply_plan, launch_all, run_cycle, with_environment
 from dcdaemon.control.submit import submit
 from dcdaemon.control.why import why
@@ -16,6 +18,7 @@ from dcdaemon.core.gpu import GpuProcess
 from dcdaemon.core.job import JobState
 from dcdaemon.core.plan import Plan, Start
 from dcdaemon.core.reasons import ReasonCode
+from dcdaemon.core.samples import GpuSample
 from dcdaemon.core.view import GpuBlock
 
 FIVE = 5 * GIB
@@ -98,6 +101,13 @@ def test_whole_gpus_that_are_cut_are_none_at_the_door(scene):
         submit(scene.desk, ADA, [scene.wish(gpus=2)], {})
 
 
+def test_a_node_whose_gpus_are_all_cut_says_how_to_ask(scene):
+    scene.reading = replace(scene.reading, cut=frozenset({0, 1}))
+    scene.sample()
+    with pytest.raises(NeverFits, match=r"1 GPU, this node has 0\. 2 are cut by MIG: --gpu-mem asks for an instance"):
+        submit(scene.desk, ADA, [scene.wish(gpus=1)], {})
+
+
 def test_a_restart_knows_who_has_which_instance(scene):
     first, second = scene.run(gpu_mem_bytes=FIVE), scene.run(gpu_mem_bytes=FIVE)
     scene.daemon()
@@ -116,6 +126,17 @@ def test_a_stranger_blocks_its_instance_and_one_that_cannot_be_told_blocks_the_g
     assert place(scene.run(gpu_mem_bytes=FIVE)) == ((0,), "8/0")
     scene.sample({0: [GpuProcess(77, GIB, "eve", "mine.py", 60.0)]})
     assert scene.desk.book.node.gpus[0].blocked is GpuBlock.FOREIGN
+
+
+def test_the_age_of_a_stranger_is_no_news_for_the_scheduler(scene):
+    def news(age_s: float) -> bool:
+        stranger = GpuProcess(77, GIB, "eve", "mine.py", age_s, instance="7/0")
+        samples = [GpuSample(0.0, 0.0, 0, processes=(stranger,))]
+        samples.append(GpuSample(0.0, 0.0, 1, processes=(replace(stranger, instance=None),)))
+        return scene.desk.book.set_gpus(slots(replace(scene.reading, samples=tuple(samples)), {}, ()))
+
+    assert (news(60.0), news(61.0)) == (True, False)
+    assert "1m1s" in scene.desk.book.node.gpus[0].instances[0].blocked_detail, "what is told of it is the newest"
 
 
 def test_why_names_the_stranger_in_an_instance(scene):
@@ -152,6 +173,47 @@ def test_instances_that_are_not_read_any_more_are_not_given_away_and_come_back(s
     assert place(scene.job(job)) == ((0,), "1/0")
 
 
+def test_a_job_that_fits_an_instance_is_taken_while_the_driver_is_late(scene):
+    """Nobody is refused for good because of a moment without telemetry."""
+    scene.reading = replace(scene.reading, cut=frozenset({0, 1}))
+    migs = scene.reading.migs
+    scene.reading = replace(scene.reading, migs=(), unread=migs)
+    scene.sample()
+    [job] = submit(scene.desk, ADA, [scene.wish(gpus=1, gpu_mem_bytes=FIVE)], {})
+    scene.cycle()
+    assert scene.state(job) is JobState.WAITING
+    reason = why(scene.desk, job)
+    assert "does not answer" in reason.sentence, reason
+    scene.reading = replace(scene.reading, migs=migs, unread=())
+    scene.sample()
+    scene.cycle()
+    assert place(scene.job(job)) == ((0,), "7/0")
+
+
+def test_an_instance_that_falls_silent_between_grant_and_launch_is_still_known_by_its_name(scene):
+    job = scene.submit(gpu_mem_bytes=FIVE)
+    granted = apply_plan(scene.desk, Plan((Start(job.id, "n1", (0,), gpu_instance="7/0"),), (), scene.clock.now()))
+    scene.desk.board.gpus = replace(scene.desk.board.gpus, migs=(), unread=scene.reading.migs)
+    launch_all(scene.desk, granted)
+    assert scene.state(job) is JobState.RUNNING
+
+
+def test_compute_instances_of_one_gpu_instance_have_a_part_of_its_memory_each(scene):
+    """NVML tells of each all the memory of the GPU instance that they share."""
+    cut_into(scene, ("1/0", 20), ("1/1", 20), ("7/0", 9))
+    slot = scene.desk.book.node.gpus[0]
+    assert [(one.name, one.mem_total_bytes // GIB) for one in slot.instances] == [("1/0", 10), ("1/1", 10), ("7/0", 9)]
+    asked = 10 * GIB
+    assert [place(scene.run(gpu_mem_bytes=asked)) for _ in range(3)] == [((0,), "1/0"), ((0,), "1/1"), ((1,), None)]
+
+
+def test_a_stranger_in_a_gpu_instance_is_in_the_way_of_all_that_share_its_memory(scene):
+    cut_into(scene, ("1/0", 20), ("1/1", 20), ("7/0", 9.75))
+    scene.sample({0: [GpuProcess(77, GIB, "eve", "mine.py", 60.0, instance="1/1")]})
+    slot = scene.desk.book.node.gpus[0]
+    assert [one.blocked for one in slot.instances] == [GpuBlock.FOREIGN, GpuBlock.FOREIGN, None]
+
+
 def test_a_job_that_has_an_instance_is_not_held_up_by_a_job_that_still_loads(scene):
     scene.run(gpu_mem_bytes=FIVE)
     assert scene.desk.book.next_settled(scene.clock.now(), 60.0) is None
@@ -162,3 +224,11 @@ def test_a_booking_of_so_many_gpus_takes_whole_ones_first(scene):
         scene.desk, ROOT, BookingWish(count=1, from_at=scene.clock.now() + 60, until_at=scene.clock.now() + 600)
     )
     assert made.gpus == (1,)
+
+
+def test_jobs_on_the_instances_of_one_gpu_use_one_gpu_in_the_reports(scene):
+    jobs = [scene.run(gpu_mem_bytes=FIVE) for _ in range(3)]
+    [line] = queue_lines(scene.desk, ADA)
+    assert (line.load.running_jobs, line.load.running_gpus) == (3, 1)
+    assert your_use(scene.desk, replace(ADA, user=jobs[0].spec.user)).gpus == 1
+    assert {one.running_gpus for one in share_lines(scene.desk)} == {1}

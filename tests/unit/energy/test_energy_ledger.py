@@ -122,6 +122,12 @@ def test_jobs_that_share_a_gpu_are_each_told_the_memory_of_their_own_processes()
     assert {job_id: delta.sampled_s for job_id, delta in usage.items()} == {5: 3.0, 6: 1.0, 7: 4.0}
 
 
+def test_a_job_on_an_instance_is_not_told_the_memory_of_the_others():
+    processes = (GpuProcess(1, 300, job_id=7, instance="7/0"), GpuProcess(2, 9000, instance="8/0"))
+    [delta] = usage_deltas([sample(1.0, None, mem_used_bytes=9300, processes=processes)], [Holding(7, 0, 0.0)], 1.0)
+    assert delta.mem_peak_bytes == 300
+
+
 def test_merging_nothing_is_nothing():
     assert merge([]) == []
 

@@ -1,5 +1,6 @@
 """MIG instances as the scheduler gives them away: one job each, by memory, and never to whole jobs."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,8 @@ from dcdaemon.core.booking import Booking
 from dcdaemon.core.plan import Reservation
 from dcdaemon.core.reasons import ReasonCode
 from dcdaemon.core.view import ClusterView, GpuBlock, GpuInstance, GpuSlot, NodeView, RunningJob, Standing
+from dcdaemon.scheduler.ahead import Line
+from dcdaemon.scheduler.backlog import Backlog
 from dcdaemon.scheduler.capacity import check_fits
 from dcdaemon.scheduler.cycle import plan
 from dcdaemon.scheduler.explain import explain
@@ -16,6 +19,7 @@ from dcdaemon.scheduler.instances import gpu_of, name_of, number_of
 from dcdaemon.scheduler.policy import Policy, QueueRule
 from dcdaemon.scheduler.queue import QueueIndex
 from dcdaemon.scheduler.space import spaces_of
+from dcdaemon.scheduler.start_time_work import Work
 
 POLICY = Policy()
 
@@ -117,6 +121,7 @@ def test_a_drained_gpu_gives_no_instance_away():
     assert started(view, share(1, 5)) == {}
     reason = why(view, share(1, 5), of=1)
     assert reason.code is ReasonCode.DRAINED
+    assert reason.sentence.startswith("Job 1 needs 5 GiB of a GPU: GPU 0 is drained (fan)")
     assert reason.unblock.restore_gpus == (("n1", 0),)
 
 
@@ -185,3 +190,18 @@ def test_a_job_on_an_instance_that_is_no_more_holds_nothing():
     assert space.free_instances == [number_of(0, "1/0")]
     space.give_back(100)
     assert space.free_instances == [number_of(0, "1/0")]
+
+
+def test_work_ahead_is_known_where_an_endless_job_has_an_instance():
+    view = cluster(whole(0), cut(1, 10, 10), jobs=[on_instance(100, 1, "1/0"), running(101, [0], 600)])
+    line = Line.of(view, QueueIndex([waiting(1, 1, 600), share(2, 5, 600)]), POLICY, NOW)
+    backlog = Backlog.of(view, line, NOW)
+    assert backlog.before_s(1) == pytest.approx(600), "the whole GPU is busy for so long"
+    assert backlog.before_s(2) is not None
+
+
+def test_a_cut_gpu_is_no_whole_one_and_each_instance_a_part_for_the_foretold_work():
+    work = Work([NodeView("n1", 64, 512 * GIB, (whole(0), cut(1, 10, 10, 10)))], POLICY)
+    assert work.share(waiting(1, 1, cpus=0)) == 1.0
+    assert work.share(share(2, 5, cpus=0)) == 0.25
+    assert Work([NodeView("n1", 64, 512 * GIB, (cut(0, 10),))], POLICY).share(waiting(1, 1)) == math.inf

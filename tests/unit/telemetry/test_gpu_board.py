@@ -155,6 +155,22 @@ def test_a_gpu_is_cut_until_a_child_says_otherwise(board):
     assert board.reading(4.0).cut == frozenset()
 
 
+def test_instances_that_are_not_read_now_are_still_known(board):
+    rows = [["9/0", "MIG-1", "1g.10gb", 5, 10, None, None, None]]
+    board.hear(said(0, 1.0, cut=True, migs=rows), 1.0)
+    assert (len(board.reading(1.0).migs), board.reading(1.0).unread) == (1, ())
+    late = board.reading(100.0)
+    assert (late.migs, [mig.instance for mig in late.unread]) == ((), ["9/0"])
+    board.new_child(101.0)
+    board.hear(hello(), 101.0)
+    assert [mig.uuid for mig in board.reading(101.0).unread] == ["MIG-1"]
+    board.release(1e9)
+    assert (board.reading(102.0).cut, len(board.reading(102.0).unread)) == ({0}, 1)
+    board.release(None)
+    board.hear(said(0, 103.0, cut=True, migs=[]), 103.0)
+    assert (board.reading(103.0).migs, board.reading(103.0).unread) == ((), ())
+
+
 def test_a_released_driver_withdraws_everything_but_what_the_gpus_are(board):
     board.release(1e9)
     reading = board.reading(0.1)

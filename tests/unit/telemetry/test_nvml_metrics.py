@@ -207,3 +207,55 @@ def test_a_gpu_that_is_cut_and_made_whole_is_asked_anew_what_it_supports(driver,
     driver.gpu(0, mig_mode=0)
     until(lambda: sample(source.read(), 0).util_ratio == 0.1 and not source.read().migs, within_s=30)
     assert source.read().cut == frozenset()
+
+
+def test_an_instance_that_is_made_anew_under_its_old_name_is_read_again(driver, start):
+    driver.mig(0, 0)
+    source = start()
+    until(lambda: [mig.mem_total_bytes for mig in source.read().migs] == [10 * GIB])
+    driver.mig(0, 0, gi=None)
+    until(lambda: source.read().migs == ())
+    assert source.read().unread == (), "it is gone, and not only silent"
+    driver.mig(0, 0)
+    until(lambda: [mig.mem_total_bytes for mig in source.read().migs] == [10 * GIB])
+    driver.mig(0, 0, {"error.memory": 2})  # as the driver answers for a handle from before
+    until(lambda: [mig.mem_total_bytes for mig in source.read().migs] == [None])
+    driver.mig(0, 0, {"error.memory": None})
+    until(lambda: [mig.mem_total_bytes for mig in source.read().migs] == [10 * GIB])
+
+
+def test_a_gpu_is_not_whole_because_the_driver_cannot_tell_for_a_moment(driver, start):
+    driver.mig(0, 0)
+    source = start()
+    until(lambda: source.read().cut == {0})
+    driver.gpu(0, {"error.mig_mode": 999})
+    until(lambda: source.read().migs == (), within_s=30)
+    assert source.read().cut == {0}
+    assert [mig.instance for mig in source.read().unread] == ["7/0"]
+    driver.gpu(0, {"error.mig_mode": None})
+    until(lambda: len(source.read().migs) == 1)
+
+
+def test_a_gpu_that_is_cut_into_nothing_says_so_to_a_daemon_that_knew_instances(driver, start):
+    driver.gpu(0, mig_mode=1)
+    source = start()
+    until(lambda: source.read().cut == {0})
+    assert (source.read().migs, source.read().unread) == ((), ())
+
+
+def test_a_gpu_that_is_cut_tells_anew_which_device_node_it_has(driver, start):
+    source = start()
+    assert source.read().gpus[0].minor == 7
+    driver.gpu(0, minor=5)
+    driver.mig(0, 0)
+    until(lambda: source.read().cut == {0})
+    assert source.read().gpus[0].minor == 5
+
+
+def test_an_instance_keeps_its_size_when_the_driver_cannot_tell_it_for_a_moment(driver, start):
+    driver.mig(0, 0)
+    source = start()
+    until(lambda: [mig.mem_used_bytes for mig in source.read().migs] == [64 * MIB])
+    driver.mig(0, 0, {"error.memory": 999})
+    until(lambda: [mig.mem_used_bytes for mig in source.read().migs] == [None])
+    assert [mig.mem_total_bytes for mig in source.read().migs] == [10 * GIB]

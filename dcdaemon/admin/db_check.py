@@ -8,14 +8,15 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from dcdaemon.admin.db_place import Place, refuse_unreachable, refuse_unreadable, sqlite_place
+from dcdaemon.admin.db_place import Place, ServerPlace, acting_for, place_of, refuse_unreachable, refuse_unreadable
 from dcdaemon.admin.owner import acting_as
 from dcdaemon.config.model import Config
 from dcdaemon.core.backup import Progress
 from dcdaemon.runner.on_disk import job_ids
 from dcdaemon.store import kept_envs
-from dcdaemon.store.carry_over import given_ids
-from dcdaemon.store.check import Verdict, Violation, check_file, check_server, open_to_read
+from dcdaemon.store.check import Verdict, Violation, check_file, check_server, given_ids, open_to_read
+from dcdaemon.store.postgresql_check import check_postgresql_file
+from dcdaemon.store.postgresql_file import is_postgresql_file
 from dcdaemon.store.seal import is_sealed, unseal
 
 
@@ -24,9 +25,10 @@ def check_present(config: Config) -> tuple[str, Verdict]:
 
     Raise NotFound, Forbidden, StoreUnavailable.
     """
-    if not config.storage.url.startswith("sqlite:"):
-        return check_server(config.storage.url)
-    place = sqlite_place(config, "")
+    place = place_of(config)
+    if isinstance(place, ServerPlace):
+        with acting_for(place):
+            return check_server(place.url)
     with acting_as(place.owner):
         refuse_unreachable(place)
         verdict = check_file(place.path)
@@ -38,12 +40,14 @@ def check_present(config: Config) -> tuple[str, Verdict]:
 def check_backup(path: Path, key_file: Path | None, progress: Progress) -> Verdict:
     """Check the file of a backup, which is only read; raise NotFound, Refused for a wrong key, StoreUnavailable."""
     refuse_unreadable(path)
-    if not is_sealed(path):
-        return check_file(path)
     with tempfile.TemporaryDirectory(prefix="dcd-check-") as directory:
-        plain = Path(directory) / "plain.db"
-        os.close(os.open(plain, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        unseal(path, plain, key_file, progress)
+        plain = path
+        if is_sealed(path):
+            plain = Path(directory) / "plain"
+            os.close(os.open(plain, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            unseal(path, plain, key_file, progress)
+        if is_postgresql_file(plain):
+            return check_postgresql_file(plain, Path(directory), progress)
         return check_file(plain)
 
 

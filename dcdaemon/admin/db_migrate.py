@@ -40,12 +40,12 @@ def migrate(config: Config, progress: Progress) -> Migration:
 
 def _owner(config: Config) -> Owner | None:
     """Return the user, other than root, whose place a database in a file is in."""
-    return sqlite_place(config, "").owner if config.storage.url.startswith("sqlite:") else None
+    return sqlite_place(config).owner if config.storage.url.startswith("sqlite:") else None
 
 
 def _look(config: Config) -> Migration:
     if config.storage.url.startswith("sqlite:"):
-        refuse_unreachable(sqlite_place(config, ""))
+        refuse_unreachable(sqlite_place(config))
     return Migration(*pending_schemas(config.storage.url))
 
 
@@ -55,7 +55,7 @@ def _migrate(config: Config, progress: Progress) -> Migration:
         return planned
     copy = None
     if config.storage.url.startswith("sqlite:") and planned.stored is not None:
-        place = sqlite_place(config, "")
+        place = sqlite_place(config)
         at = time.strftime("%Y%m%d-%H%M%S")
         copy = place.path.with_name(f"{place.path.name}.schema-{planned.stored}-{at}")
         SqliteDatabase(place.url, busy_timeout_s=5.0).backup(copy, BackupWish(progress=progress))

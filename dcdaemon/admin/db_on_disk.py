@@ -2,8 +2,10 @@
 
 import os
 import pwd
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from dcdaemon.core.job import ACTIVE, Job, JobSpec, JobState
 from dcdaemon.runner.attempt import AttemptDirectory
@@ -11,7 +13,9 @@ from dcdaemon.runner.on_disk import job_ids, newest_attempt
 from dcdaemon.runner.processes import Identity
 from dcdaemon.runner.records import Leftover, Running, Unclaimed
 
-_GPUS = b"DCD_GPUS="
+_GPUS, _GPU_MEM, _GPU_INSTANCE = "DCD_GPUS", "DCD_GPU_MEM_BYTES", "DCD_GPU_INSTANCE"
+#: GPU instance and compute instance, as NVML numbers them.
+_INSTANCE = re.compile(r"\d{1,2}/\d{1,2}")
 _UNKNOWN = "(not in the backup)"
 
 
@@ -33,21 +37,30 @@ def behind(state_dir: Path, node: str, known: dict[int, Job]) -> list[Job]:
 
 
 def _starting(job: Job, directory: AttemptDirectory) -> Job:
+    given = _given(directory)
     return replace(
-        job, state=JobState.STARTING, version=job.version + 1, attempt=directory.attempt, gpus=_gpus(directory),
-        held=False, started_at=None, ended_at=None, run_s=None, pid=None, exit_code=None, signal=None, cause=None,
-        reported={},
+        job, state=JobState.STARTING, version=job.version + 1, attempt=directory.attempt, gpus=given.gpus,
+        gpu_instance=given.instance, held=False, started_at=None, ended_at=None, run_s=None, pid=None, exit_code=None,
+        signal=None, cause=None, reported={},
     )  # fmt: skip
 
 
 def _claimed(found: list[Job], known: dict[int, Job]) -> list[Job]:
     """Have jobs of the database let go of GPUs that a living attempt has now: theirs are over."""
-    taken = {gpu for job in found for gpu in job.gpus}
     changed = {job.id for job in found}
-    losers = (job for job in known.values() if job.state in ACTIVE and job.id not in changed and taken & set(job.gpus))
+    others = (job for job in known.values() if job.state in ACTIVE and job.id not in changed)
+    lost = ((job, {gpu for other in found if not _beside(job, other) for gpu in other.gpus}) for job in others)
     return found + [
-        replace(job, gpus=tuple(gpu for gpu in job.gpus if gpu not in taken), version=job.version + 1) for job in losers
+        replace(job, gpus=tuple(gpu for gpu in job.gpus if gpu not in taken), version=job.version + 1)
+        for job, taken in lost
+        if taken & set(job.gpus)
     ]
+
+
+def _beside(job: Job, other: Job) -> bool:
+    """Tell whether both may have the same GPU: each a share of it, or instances that are not the same."""
+    share = job.spec.gpu_mem_bytes is not None and other.spec.gpu_mem_bytes is not None
+    return share and (job.gpu_instance is None or job.gpu_instance != other.gpu_instance)
 
 
 def _stranger(directory: AttemptDirectory, node: str) -> Job:
@@ -56,10 +69,10 @@ def _stranger(directory: AttemptDirectory, node: str) -> Job:
     uid = run.uid if run else 0
     at = next((moment for moment in (run and run.started_at, ended and ended.started_at) if moment), None)
     submitted_at = directory.path.stat().st_mtime if at is None else at
-    gpus = _gpus(directory)
+    given = _given(directory)
     spec = JobSpec(
         argv=_command(directory), cwd="/", uid=uid, gid=_gid(uid), user=_user(uid), name=f"job-{directory.job_id}",
-        env_ref="", gpus=len(gpus),
+        env_ref="", gpus=len(given.gpus), gpu_mem_bytes=given.mem_bytes,
     )  # fmt: skip
     return Job(
         directory.job_id, node, spec, JobState.WAITING, submitted_at, attempt=directory.attempt,
@@ -67,16 +80,29 @@ def _stranger(directory: AttemptDirectory, node: str) -> Job:
     )  # fmt: skip
 
 
-def _gpus(directory: AttemptDirectory) -> tuple[int, ...]:
-    """Return the GPUs that the processes of a living attempt were given; none for one that is over."""
+class _Given(NamedTuple):
+    """The GPUs that an attempt was given, or what of one of them: so much memory, a MIG instance."""
+
+    gpus: tuple[int, ...] = ()
+    mem_bytes: int | None = None
+    instance: str | None = None
+
+
+def _given(directory: AttemptDirectory) -> _Given:
+    """Return what the processes of a living attempt were given; nothing for one that is over."""
     if not isinstance(directory.outcome(), Running | Leftover):
-        return ()
+        return _Given()
     for process in _own(directory):
-        words = _read(process, "environ")
-        given = next((word[len(_GPUS) :].decode("ascii", "replace") for word in words if word.startswith(_GPUS)), "")
-        if given and all(part.isdecimal() for part in given.split(",")):
-            return tuple(int(part) for part in given.split(","))
-    return ()
+        told = dict(word.decode("ascii", "replace").partition("=")[::2] for word in _read(process, "environ"))
+        gpus = told.get(_GPUS, "").split(",")
+        if all(part.isdecimal() for part in gpus):
+            mem = told.get(_GPU_MEM, "")
+            instance = told.get(_GPU_INSTANCE, "")
+            return _Given(
+                tuple(map(int, gpus)), int(mem) if mem.isdecimal() else None,
+                instance if _INSTANCE.fullmatch(instance) else None,
+            )  # fmt: skip
+    return _Given()
 
 
 def _command(directory: AttemptDirectory) -> tuple[str, ...]:

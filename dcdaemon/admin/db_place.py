@@ -1,14 +1,18 @@
 """Which database the configuration names, and whether it can be got at from here."""
 
+import contextlib
 import os
+import pwd
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from dcdaemon.admin.owner import Owner, owner_of
+from dcdaemon.admin.owner import Owner, acting_as, owner_of
 from dcdaemon.config.model import Config
 from dcdaemon.core.errors import Forbidden, NotFound, Refused
+from dcdaemon.store.database import name_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,11 @@ class Place:
     owner: Owner | None = None
 
     @property
+    def name(self) -> str:
+        """How people are told of it."""
+        return str(self.path)
+
+    @property
     def envs(self) -> Path:
         """Where the environments of jobs are kept."""
         return self.state_dir / "env"
@@ -32,10 +41,35 @@ class Place:
         return f"sqlite:///{self.path}"
 
 
-def sqlite_place(config: Config, instead: str) -> Place:
-    """Return the SQLite database of the configuration; raise Refused, with what to use `instead`, for a server."""
-    if not config.storage.url.startswith("sqlite:"):
-        raise Refused("the database is on a PostgreSQL server, which has tools of its own for this", instead)
+@dataclass(frozen=True, slots=True)
+class ServerPlace:
+    """A database on a PostgreSQL server, and the state directory in which this node's jobs have theirs."""
+
+    url: str
+    #: It without its password, for people.
+    name: str
+    state_dir: Path
+    node: str
+    #: As who the state directory is read and written, and the server is asked; None: as we are.
+    owner: Owner | None = None
+
+    @property
+    def envs(self) -> Path:
+        """Where the environments of this node's jobs are kept."""
+        return self.state_dir / "env"
+
+
+def place_of(config: Config) -> Place | ServerPlace:
+    """Return the database of the configuration; raise Refused where it is not clear whose it is."""
+    if config.storage.url.startswith("sqlite:"):
+        return sqlite_place(config)
+    state_dir = Path(config.daemon.state_dir)
+    name = name_of(config.storage.url)
+    return ServerPlace(config.storage.url, name, state_dir, config.node.name, owner_of(state_dir))
+
+
+def sqlite_place(config: Config) -> Place:
+    """Return the SQLite database of the configuration; raise Refused where it is not clear whose it is."""
     path = Path(config.storage.url.removeprefix("sqlite:///"))
     state_dir = Path(config.daemon.state_dir)
     return Place(path, state_dir, config.node.name, _owner(path, state_dir))
@@ -50,6 +84,28 @@ def _owner(path: Path, state_dir: Path) -> Owner | None:
             "run it as the user of the daemon",
         )
     return of_state or of_database
+
+
+@contextlib.contextmanager
+def acting_for(place: ServerPlace) -> Iterator[None]:
+    """Act as the daemon's user, in whose home libpq looks for passwords and certificates; raise Forbidden."""
+    before = os.environ.get("HOME")
+    with acting_as(place.owner):
+        try:
+            if place.owner is not None:
+                os.environ["HOME"] = _home_of(place.owner)
+            yield
+        finally:
+            os.environ.pop("HOME", None)
+            if before is not None:
+                os.environ["HOME"] = before
+
+
+def _home_of(owner: Owner) -> str:
+    try:
+        return pwd.getpwuid(owner.uid).pw_dir
+    except KeyError:
+        return "/"
 
 
 def refuse_unreachable(place: Place) -> None:

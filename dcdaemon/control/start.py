@@ -22,8 +22,10 @@ from dcdaemon.scheduler.shares import capacity_bytes
 
 log = logging.getLogger(__name__)
 _OF_ARRAY = "DCD_ARRAY_"
-_SHARE = "DCD_GPU_MEM_BYTES"
+_SHARE, _INSTANCE = "DCD_GPU_MEM_BYTES", "DCD_GPU_INSTANCE"
 _SIGNAL = "DCD_CHECKPOINT_SIGNAL"
+#: What is of one job alone: a job that another one submits has none of it by that.
+_OWN = (_SHARE, _INSTANCE, _SIGNAL)
 
 
 def run_cycle(desk: Desk) -> Plan:
@@ -158,7 +160,7 @@ def with_environment(job: Job, kept: Mapping[str, str], gpu_uuids: Sequence[str]
     """Return the environment a job was submitted with, and what it is told about itself; as Slurm does, if it asks."""
     own = job_environment(job, gpu_uuids)
     # A job that an array submitted is not one of the array, and one that a share submitted has no share by that.
-    kept = {key: value for key, value in kept.items() if not key.startswith(_OF_ARRAY) and key not in (_SHARE, _SIGNAL)}
+    kept = {key: value for key, value in kept.items() if not key.startswith(_OF_ARRAY) and key not in _OWN}
     return {**kept, **own, **(slurm_environment(job) if MARK in kept else {})}
 
 
@@ -178,6 +180,7 @@ def job_environment(job: Job, gpu_uuids: Sequence[str]) -> Mapping[str, str]:
         "CUDA_VISIBLE_DEVICES": gpus if job.gpu_instance is None else ",".join(gpu_uuids),
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         **({} if job.spec.gpu_mem_bytes is None else {_SHARE: str(job.spec.gpu_mem_bytes)}),
+        **({} if job.gpu_instance is None else {_INSTANCE: job.gpu_instance}),
         **({} if job.spec.checkpoint_signal is None else {_SIGNAL: job.spec.checkpoint_signal}),
         **_array_environment(job),
     }

@@ -16,14 +16,15 @@ def untold(_step: str, _done: int, _all: int) -> None:
 class BackupWish:
     """How a backup is made: with which environments, encrypted with which key, over an older file or not.
 
-    `envs` is the directory of the environments of jobs, None leaves them out; `key_file` is an age key, None leaves the
-    backup readable by whoever can read the file.
+    `envs` is the directory of the environments of jobs, None leaves them out; `node` is whose directory that is, where
+    several share a database; `key_file` is an age key, None leaves the backup readable by whoever can read the file.
     """
 
     envs: Path | None = None
     key_file: Path | None = None
     force: bool = False
     progress: Progress = untold
+    node: str | None = None
 
 
 #: The database alone, readable, to a name that is free.

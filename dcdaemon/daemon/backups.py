@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class DailyBackup:
-    """Writes `dcdaemon-NODE-DAY.db`, `.age` behind it where it is encrypted, and keeps so many of them."""
+    """Writes `dcdaemon-NODE-DAY.db`, or `.tar` of PostgreSQL, `.age` behind it where encrypted, and keeps so many."""
 
     def __init__(self, store: Store, storage: Storage, node: str, envs: Path, tell: Tell) -> None:
         self._store = store
@@ -26,7 +26,8 @@ class DailyBackup:
         self._stem = f"dcdaemon-{quote(node, safe='')}-"
         key_file = Path(storage.backup_key_file) if storage.backup_key_file else None
         self._wish = BackupWish(envs, key_file, force=True)
-        self._suffix = ".db" if key_file is None else ".db.age"
+        kind = ".tar" if storage.url.startswith("postgresql") else ".db"
+        self._suffix = kind if key_file is None else f"{kind}.age"
 
     def make(self, now: float) -> Path:
         """Write today's backup, over one of the same day; what goes wrong is an event and is raised.
@@ -54,7 +55,7 @@ class DailyBackup:
 
     def _forget_oldest(self) -> None:
         """Remove all but the newest; nothing that this node has not named so, and none when all are to be kept."""
-        ours = re.compile(re.escape(self._stem) + r"\d{4}-\d\d-\d\d\.db(\.age)?")
+        ours = re.compile(re.escape(self._stem) + r"\d{4}-\d\d-\d\d\.(db|tar)(\.age)?")
         made = sorted(path for path in self._place.iterdir() if ours.fullmatch(path.name))
         for path in made[: -self._keep] if self._keep else []:
             path.unlink(missing_ok=True)

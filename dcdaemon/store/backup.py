@@ -28,8 +28,9 @@ _SPARE_BYTES = 1 << 20
 
 def back_up(open_source: Callable[[], sqlite3.Connection], database: Path, path: Path, wish: BackupWish) -> BackupMade:
     """Write a backup of the open database to `path`; raise Refused or StoreUnavailable, which leave nothing behind."""
-    check_target(database, path, wish)
-    with _told(path), part_of(path, force=wish.force) as part, closing(open_source()) as source:
+    refuse_itself(database, path)
+    check_target(path, wish)
+    with told(path), part_of(path, force=wish.force) as part, closing(open_source()) as source:
         if wish.key_file is None:
             return _copied(source, part, wish)
         # The readable copy stays where the database itself is: `path` may be a share that others can read.
@@ -39,9 +40,8 @@ def back_up(open_source: Callable[[], sqlite3.Connection], database: Path, path:
         return BackupMade(part.stat().st_size, made.schema, made.jobs, made.environments, made.missing, encrypted=True)
 
 
-def check_target(database: Path, path: Path, wish: BackupWish) -> None:
+def check_target(path: Path, wish: BackupWish) -> None:
     """Raise Refused for a name that must not be written to, BadInput for a wrong key."""
-    _refuse_itself(database, path)
     refuse_taken(path, force=wish.force)
     if wish.key_file is not None:
         check_key(wish.key_file)
@@ -49,7 +49,7 @@ def check_target(database: Path, path: Path, wish: BackupWish) -> None:
 
 def take_over(plain: BinaryIO, path: Path, made: BackupMade, wish: BackupWish) -> BackupMade:
     """Write to `path` a backup that another user has made, and holds readable in an open file that nobody else has."""
-    with _told(path), part_of(path, force=wish.force) as part:
+    with told(path), part_of(path, force=wish.force) as part:
         if wish.key_file is None:
             with part.open("wb") as target:
                 shutil.copyfileobj(plain, target)
@@ -114,7 +114,8 @@ def _be_quick(copy: sqlite3.Connection) -> None:
     copy.execute("PRAGMA journal_mode=OFF")
 
 
-def _refuse_itself(database: Path, path: Path) -> None:
+def refuse_itself(database: Path, path: Path) -> None:
+    """Raise Refused for a name that is the database's own, or of a file beside it."""
     names = {database.resolve().with_name(database.name + suffix) for suffix in ("", *SIDE_FILES)}
     if path.resolve() in {database.resolve(), *names}:
         raise Refused(f"{path} is the database itself", "name a file that does not exist yet")
@@ -130,7 +131,7 @@ def _refuse_small_disk(source: sqlite3.Connection, target: Path) -> None:
 
 
 @contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
+def told(path: Path) -> Iterator[None]:
     """Tell any trouble as one error about the backup."""
     try:
         yield

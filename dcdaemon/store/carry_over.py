@@ -1,17 +1,32 @@
 """What a restored database takes along from the one it replaces: nothing that was accepted or has run is forgotten."""
 
-import json
-import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import quote
+
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Executable,
+    MetaData,
+    Select,
+    Table,
+    and_,
+    delete,
+    insert,
+    not_,
+    or_,
+    select,
+)
 
 from dcdaemon.core.job import ACTIVE, UNFINISHED
-from dcdaemon.store.schema import audit, job, token
+from dcdaemon.core.ports import JobQuery
+from dcdaemon.store.gpu_shares import take
+from dcdaemon.store.jobs import find
+from dcdaemon.store.schema import allocation, audit, gpu_share, job, token
 
-_COLUMNS = ", ".join(column.name for column in job.columns)
-_OF_PRESENT = ", ".join(f"theirs.{column.name}" for column in job.columns)
+#: How the statements below name the schema that the present database is in, whatever its name is.
+PRESENT = "present"
+_IDS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,85 +41,77 @@ class Carried:
     strangers: tuple[int, ...] = ()
 
 
-def carry_over(restored: sqlite3.Connection, present: Path) -> Carried:
-    """Copy from the present database, of the same schema, all that the past may not undo; raise sqlite3.Error.
+def carry_over(restored: Connection, present: str = PRESENT) -> Carried:
+    """Copy from the present database, of the same schema, all that the past may not undo.
 
     Jobs submitted since; jobs that have begun, or were queued again, since; the audit; the tokens and their ends.
+    `present` is the schema where that database is, beside the restored one, whose names stand alone.
     """
-    restored.execute("ATTACH DATABASE ? AS present", (f"file:{quote(str(present))}?mode=ro",))
-    try:
-        with restored:
-            restored.execute("BEGIN IMMEDIATE")
-            strangers = _ids(restored, f"SELECT id FROM ({_BOTH}) WHERE NOT same")  # noqa: S608  words of ours
-            newer = _ids(restored, "SELECT id FROM present.job WHERE id NOT IN (SELECT id FROM main.job)")
-            moved = _ids(restored, _MOVED)
-            for job_id in (*newer, *moved):
-                restored.execute(_TAKE, (job_id,))
-            if not strangers:
-                _carry_records(restored)
-            allocate(restored)
-        return Carried(newer, moved, strangers)
-    finally:
-        restored.execute("DETACH DATABASE present")
+    both = _Both(restored, present)
+    strangers, newer, moved = both.ids(_STRANGERS), both.ids(_NEWER), both.ids(_MOVED)
+    _release(restored)
+    for some in (*_slices(newer), *_slices(moved)):
+        restored.execute(delete(job).where(job.c.id.in_(some)))
+        both.execute(_copied(job, _JOB, _JOB.c.id.in_(some)))
+    if not strangers:
+        both.execute(_copied(audit, _AUDIT, _AUDIT.c.id.not_in(select(audit.c.id))))
+        # A token that was revoked since stays revoked.
+        restored.execute(delete(token))
+        both.execute(_copied(token, _TOKEN))
+    allocate(restored)
+    return Carried(newer, moved, strangers)
 
 
-def allocate(database: sqlite3.Connection) -> None:
+@dataclass(frozen=True, slots=True)
+class _Both:
+    """A connection from which both databases are seen."""
+
+    connection: Connection
+    present: str
+
+    def execute(self, statement: Executable) -> CursorResult[int]:
+        options = {"schema_translate_map": {PRESENT: self.present}}
+        return self.connection.execute(statement, execution_options=options)
+
+    def ids(self, query: Select[tuple[int]]) -> tuple[int, ...]:
+        return tuple(sorted(job_id for (job_id,) in self.execute(query)))
+
+
+def allocate(database: Connection) -> None:
     """Write down anew which active job holds which GPU; a GPU that two of them name stays with the first."""
-    database.execute("DELETE FROM allocation")
-    database.execute("DELETE FROM gpu_share")
-    states = _words(ACTIVE)
-    columns = f"SELECT id, node, gpus, gpu_mem_bytes FROM job WHERE state IN ({states}) ORDER BY id"  # noqa: S608
-    for job_id, node, gpus, part_bytes in database.execute(columns).fetchall():
-        for gpu in json.loads(gpus):
-            database.execute(
-                "INSERT OR IGNORE INTO allocation (node, gpu, job_id) VALUES (?, ?, ?)", (node, gpu, job_id)
-            )
-            if part_bytes is not None:
-                database.execute("INSERT INTO gpu_share (node, gpu, job_id) VALUES (?, ?, ?)", (node, gpu, job_id))
+    _release(database)
+    for one in find(database, JobQuery(states=ACTIVE, oldest_first=True)):
+        for slot in sorted(one.slots):
+            take(database, one, {slot})
 
 
-def reserve_ids(database: sqlite3.Connection, up_to: int) -> None:
-    """Never give out an id up to this one to a new job."""
-    database.execute("INSERT INTO sqlite_sequence (name, seq) SELECT 'job', 0 WHERE NOT EXISTS (SELECT 1 FROM "
-                     "sqlite_sequence WHERE name = 'job')")  # fmt: skip
-    database.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'job'", (up_to,))
+def _release(database: Connection) -> None:
+    for table in (allocation, gpu_share):
+        database.execute(delete(table))
 
 
-def given_ids(database: sqlite3.Connection) -> int:
-    """Return the highest id that was ever given to a job."""
-    row = database.execute("SELECT seq FROM sqlite_sequence WHERE name = 'job'").fetchone()
-    return 0 if row is None else int(row[0])
+def _copied(ours: Table, theirs: Table, *conditions: object) -> Executable:
+    names = [column.name for column in ours.columns]
+    return insert(ours).from_select(names, select(*(theirs.c[name] for name in names)).where(*conditions))  # type: ignore[arg-type]
 
 
-def _carry_records(restored: sqlite3.Connection) -> None:
-    columns = ", ".join(column.name for column in audit.columns)
-    restored.execute(
-        f"INSERT INTO main.audit ({columns}) SELECT {columns} FROM present.audit "  # noqa: S608  names are ours
-        "WHERE id > (SELECT coalesce(max(id), 0) FROM main.audit)"
-    )
-    columns = ", ".join(column.name for column in token.columns)
-    # A token that was revoked since stays revoked.
-    restored.execute("DELETE FROM main.token")
-    restored.execute(f"INSERT INTO main.token ({columns}) SELECT {columns} FROM present.token")  # noqa: S608  as above
+def _slices(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (ids[start : start + _IDS_AT_ONCE] for start in range(0, len(ids), _IDS_AT_ONCE))
 
 
-def _ids(database: sqlite3.Connection, query: str) -> tuple[int, ...]:
-    return tuple(sorted(job_id for (job_id,) in database.execute(query)))
-
-
-def _words(states: Iterable[str]) -> str:
-    return ", ".join(f"'{state}'" for state in sorted(states))
-
-
-#: Each job that is in both, and whether it is the same one.
-_BOTH = (
-    "SELECT ours.id, ours.state, ours.attempt, theirs.state AS new_state, theirs.attempt AS new_attempt, "
-    "ours.submitted_at = theirs.submitted_at AND ours.uid = theirs.uid AS same "
-    "FROM main.job AS ours JOIN present.job AS theirs USING (id)"
-)
+_THEIRS = MetaData()
+_JOB, _AUDIT, _TOKEN = (table.to_metadata(_THEIRS, schema=PRESENT) for table in (job, audit, token))
+#: A job that is in both databases is the same one.
+_SAME = and_(job.c.submitted_at == _JOB.c.submitted_at, job.c.uid == _JOB.c.uid)
+_BOTH = select(job.c.id).join(_JOB, job.c.id == _JOB.c.id)
+_STRANGERS = _BOTH.where(not_(_SAME))
+_NEWER = select(_JOB.c.id).where(_JOB.c.id.not_in(select(job.c.id)))
 #: What was cancelled or held while it waited is what a backup brings back; what has run is no matter of opinion.
-_MOVED = (
-    f"SELECT id FROM ({_BOTH}) WHERE same AND (new_attempt > attempt OR state IN ({_words(ACTIVE)}) "  # noqa: S608
-    f"OR (state NOT IN ({_words(UNFINISHED)}) AND new_state IN ({_words(UNFINISHED)})))"
+_MOVED = _BOTH.where(
+    _SAME,
+    or_(
+        _JOB.c.attempt > job.c.attempt,
+        job.c.state.in_(sorted(ACTIVE)),
+        and_(job.c.state.not_in(sorted(UNFINISHED)), _JOB.c.state.in_(sorted(UNFINISHED))),
+    ),
 )
-_TAKE = f"INSERT OR REPLACE INTO main.job ({_COLUMNS}) SELECT {_OF_PRESENT} FROM present.job AS theirs WHERE id = ?"  # noqa: S608

@@ -91,6 +91,13 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     return _opened(_name_to_read(path))
 
 
+def given_ids(raw: sqlite3.Connection, schema: str = "main") -> int:
+    """Return the highest id that was ever given to a job; raise sqlite3.Error."""
+    query = f"SELECT seq FROM {schema}.sqlite_sequence WHERE name = 'job'"  # noqa: S608  a name of ours
+    row = raw.execute(query).fetchone()
+    return 0 if row is None else int(row[0])
+
+
 def _name_to_read(path: Path) -> str:
     with path.open("rb") as file:
         logged = file.read(_FORMAT_AT.stop)[_FORMAT_AT] == _WAL

@@ -10,6 +10,7 @@ from sqlalchemy.exc import ArgumentError
 
 from dcdaemon.core.backup import BackupMade, BackupWish
 from dcdaemon.core.errors import BadConfig
+from dcdaemon.core.secrecy import mask_text
 from dcdaemon.store.postgresql import PostgresqlDatabase
 from dcdaemon.store.sqlite import SqliteDatabase
 
@@ -60,13 +61,23 @@ class Database(Protocol):
 
 def choose_database(url: str, busy_timeout_s: float = 5.0) -> Database:
     """Return the database behind the URL, not yet connected; raise BadConfig for a URL that names none."""
-    try:
-        backend = make_url(url).get_backend_name()
-    except ArgumentError:
-        backend = ""
+    backend = _backend(url)
     if backend == "sqlite":
         return SqliteDatabase(url, busy_timeout_s)
     if backend == "postgresql":
         return PostgresqlDatabase(url, busy_timeout_s)
     msg = "[storage] url does not name a database this program knows"
     raise BadConfig(msg, "write sqlite:////path/dcdaemon.db or postgresql+psycopg://user@host/name")
+
+
+def name_of(url: str) -> str:
+    """Return the URL as people may see it, without secrets."""
+    return mask_text(make_url(url).render_as_string(hide_password=True)) if _backend(url) else mask_text(url)
+
+
+def _backend(url: str) -> str:
+    """Return which database the URL is for; nothing where it is none."""
+    try:
+        return make_url(url).get_backend_name()
+    except (ArgumentError, ValueError):  # as for a port that is no number
+        return ""

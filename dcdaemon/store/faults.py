@@ -48,6 +48,7 @@ _POSTGRESQL = {
     "42703": _OTHER_SCHEMA,
     "40": ("two transactions stood in each other's way", "try again"),
 }
+_NOT_LET_IN = re.compile(r"authentication failed|no password supplied|no pg_hba.conf entry|role .* does not exist")
 _POSTGRESQL_GONE = ("the connection failed", "start the database server; the daemon connects again by itself")
 
 
@@ -60,7 +61,8 @@ def unavailable(error: Exception, database: str) -> StoreUnavailable | None:
         return _told(database, reason, cause)
     reason = _look_up(_POSTGRESQL, getattr(cause, "sqlstate", None) or "")
     if reason is None and is_disconnect(error):
-        reason = _POSTGRESQL_GONE
+        # Who is not let in gets no state from the server, only words.
+        reason = _look_up(_POSTGRESQL, "28") if _NOT_LET_IN.search(str(cause)) else _POSTGRESQL_GONE
     return _told(database, reason, cause)
 
 

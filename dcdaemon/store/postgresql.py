@@ -10,10 +10,13 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 
 from dcdaemon.core.backup import BackupMade, BackupWish
-from dcdaemon.core.errors import Refused, StoreUnavailable
+from dcdaemon.core.errors import StoreUnavailable
+from dcdaemon.core.secrecy import mask_text
 
 # It would tell of each lost connection a second time, in words that help nobody.
 logging.getLogger("psycopg").setLevel(logging.ERROR)
+#: Held while tables are made or exchanged; any number will do, as long as all daemons of one server use the same.
+MIGRATION_LOCK = 7717
 #: How long a commit whose answer was lost is asked after before its callers are told that nobody knows.
 _RESOLVE_S = 10.0
 _RECEIPT = text("SELECT CAST(pg_current_xact_id() AS text)")
@@ -27,7 +30,9 @@ class PostgresqlDatabase:
 
     def __init__(self, url: str, busy_timeout_s: float) -> None:
         parsed = make_url(url)
-        self.name = parsed.render_as_string(hide_password=True)
+        self._url = url
+        # A password may stand among the options, too.
+        self.name = mask_text(parsed.render_as_string(hide_password=True))
         target = parsed.set(drivername="postgresql+psycopg")
         options = {
             "connect_timeout": max(2, round(busy_timeout_s)),
@@ -83,10 +88,11 @@ class PostgresqlDatabase:
     def checkpoint(self, turn: threading.Lock) -> None:
         """Do nothing: the server checkpoints by itself."""
 
-    def backup(self, path: Path, wish: BackupWish) -> BackupMade:  # noqa: ARG002  the server has tools of its own
-        """Refuse: the server's own tools do this better."""
-        msg = f"a PostgreSQL database is not backed up to {path} from here"
-        raise Refused(msg, "use pg_dump, or the base backups of the server")
+    def backup(self, path: Path, wish: BackupWish) -> BackupMade:
+        """Have pg_dump write a consistent copy, which appears under its name only when it is complete."""
+        from dcdaemon.store.postgresql_backup import back_up  # noqa: PLC0415  a daemon needs it once a day at most
+
+        return back_up(self.reader, self._url, path, wish)
 
     def size_bytes(self) -> int | None:
         """Return the size of the whole database on the server."""

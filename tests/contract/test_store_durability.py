@@ -260,15 +260,6 @@ def test_a_backup_is_whole_while_writing_goes_on(sqlite_url: str, tmp_path: Path
     assert len(jobs) % 2 == 0, "a backup between the two jobs of one submit"
 
 
-def test_a_server_backs_itself_up(postgresql_url: str, tmp_path: Path) -> None:
-    store = open_store(postgresql_url, "n1")
-    with pytest.raises(Refused) as caught:
-        store.backup(tmp_path / "copy")
-    assert caught.value.hint is not None
-    assert "pg_dump" in caught.value.hint
-    store.close()
-
-
 def test_the_log_is_copied_back_and_used_again(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite, "_COPY_EVERY_S", 0.0)
     store = open_store(sqlite_url, "n1")

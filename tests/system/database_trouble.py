@@ -222,18 +222,18 @@ class Server:
         self._home = Path(tempfile.mkdtemp(prefix="dcd-pg-", dir="/tmp"))
         shutil.chown(self._home, "postgres", "postgres")
         self._home.chmod(0o755)
-        self._data = str(self._home / "data")
-        _as_postgres(binaries, "-D", self._data, "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8")
+        self.data = str(self._home / "data")
+        _as_postgres(binaries, "-D", self.data, "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8")
         self.url = f"postgresql+psycopg://postgres@/postgres?host={quote(str(self._home))}"
         self.start()
 
     def start(self) -> None:
         options = f"-k {self._home} -c listen_addresses='' -c fsync=off"
         log = str(self._home / "log")
-        _as_postgres(self._control, "-D", self._data, "-l", log, "-o", options, "-w", "start")
+        _as_postgres(self._control, "-D", self.data, "-l", log, "-o", options, "-w", "start")
 
     def stop(self, mode: str = "fast") -> None:
-        _as_postgres(self._control, "-D", self._data, "-m", mode, "-w", "stop")
+        _as_postgres(self._control, "-D", self.data, "-m", mode, "-w", "stop")
 
     def close(self) -> None:
         with contextlib.suppress(subprocess.CalledProcessError):

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 from system.daemon_process import Site, until
+from system.server_site import database, server_for_sites
 
 from dcdaemon.cli.main import run
 
+__all__ = ["database", "server_for_sites"]
 ROOT = os.geteuid() == 0
 
 
@@ -51,14 +53,26 @@ def checked(site: Site) -> None:
 # ---------------------------------------------------------------- backup
 
 
-def test_a_backup_of_a_running_daemon_is_one_file_for_its_owner_with_all_its_jobs_need(site):
-    held = site.submit(held=True)
+def test_a_backup_of_a_running_daemon_is_one_file_for_its_owner(database):
+    site = database.site
+    site.submit(held=True)
     site.await_state(site.submit(), "succeeded")
-    target = site.path / "copy.db"
+    target = site.path / database.backup
     said = db(site, "backup", target)
     assert "2 jobs, 1 environment, not encrypted" in said
     assert target.stat().st_mode & 0o777 == 0o600
-    assert [path.name for path in site.path.glob("copy.db*")] == ["copy.db"]
+    assert [path.name for path in site.path.glob("copy*")] == [database.backup]
+    assert "exists already" in db(site, "backup", target, code=5)
+    db(site, "backup", "--force", target)
+    assert db(site, "check", target).startswith("ok ")
+    checked(site)
+
+
+def test_a_backup_has_all_its_jobs_need(site):
+    held = site.submit(held=True)
+    site.await_state(site.submit(), "succeeded")
+    target = site.path / "copy.db"
+    db(site, "backup", target)
     assert rows(target, "SELECT count(*) FROM job") == [(2,)]
     assert rows(target, "SELECT ref FROM backup_environment") == rows(
         target,
@@ -115,14 +129,15 @@ def test_what_a_killed_backup_left_is_in_nobodys_way(site):
 
 @pytest.mark.skipif(not ROOT, reason="mounting needs root")
 @pytest.mark.parametrize("sealed", [False, True])
-def test_a_full_disk_is_one_clear_error_and_leaves_nothing(site, sealed):
+def test_a_full_disk_is_one_clear_error_and_leaves_nothing(database, sealed):
+    site = database.site
     small = site.path / "small"
     small.mkdir()
     key = site.path / "key"
     db(site, "key", key)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "none", small], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", small], check=True)
     try:
-        said = db(site, "backup", *(("--key-file", key) if sealed else ()), small / "copy.db", code=1)
+        said = db(site, "backup", *(("--key-file", key) if sealed else ()), small / database.backup, code=1)
         assert list(small.iterdir()) == []
     finally:
         subprocess.run(["umount", small], check=True)
@@ -186,8 +201,9 @@ def test_the_public_half_of_a_key_is_enough_to_encrypt_and_no_use_to_open(site):
 # ---------------------------------------------------------------- restore
 
 
-def test_a_restore_is_refused_while_the_daemon_runs(site):
-    target = site.path / "copy.db"
+def test_a_restore_is_refused_while_the_daemon_runs(database):
+    site = database.site
+    target = site.path / database.backup
     db(site, "backup", target)
     assert "the daemon runs" in db(site, "restore", "-y", target, code=5)
     site.judge({site.submit(): 0})
@@ -227,7 +243,7 @@ def end_without_daemon(site: Site, jobs: dict[str, int], number: signal.Signals)
     until(site.attempt(jobs["ends alone"]).exit_record, "its end")
 
 
-def live_on(site: Site) -> tuple[dict[str, int], Path]:
+def live_on(site: Site, name_of_backup: str) -> tuple[dict[str, int], Path]:
     """Make a backup in the middle of things, let things go on, and name the jobs by what became of them."""
     wait = gated(site, "gate")
     jobs = {"ended": site.submit(code=3), "runs": site.submit(wait, code=3)}
@@ -238,7 +254,7 @@ def live_on(site: Site) -> tuple[dict[str, int], Path]:
     site.await_state(jobs["ended"])
     for name in ("runs", "ends", "ends alone"):
         site.await_state(jobs[name], "running")
-    target = site.path / "copy.db"
+    target = site.path / name_of_backup
     db(site, "backup", target)
     (site.path / "ends").touch()
     site.client.post("/v1/jobs/release", {"select": [str(jobs["begins"])]})
@@ -275,13 +291,15 @@ def judged(site: Site, jobs: dict[str, int]) -> dict[int, dict[str, object]]:
     return ended
 
 
-def test_after_a_restore_jobs_that_went_on_are_known_and_nothing_runs_twice(site):
-    jobs, target = live_on(site)
+def test_after_a_restore_jobs_that_went_on_are_known_and_nothing_runs_twice(database):
+    site = database.site
+    jobs, target = live_on(site, database.backup)
     end_without_daemon(site, jobs, signal.SIGTERM)
     said = db(site, "restore", "-y", target)
     assert "3 jobs submitted since the backup" in said
-    [kept] = site.state_dir.glob("dcdaemon.db.before-restore-*")
-    assert rows(kept, "SELECT state FROM job WHERE cause LIKE 'cancelled%' OR state = 'cancelled'") == [("cancelled",)]
+    [kept] = database.kept_aside()
+    assert kept in said
+    assert database.kept_states(kept).count("cancelled") == 1
     checked(site)
     site.start()
     assert site.job(jobs["held"])["state"] == "waiting", (
@@ -294,16 +312,15 @@ def test_after_a_restore_jobs_that_went_on_are_known_and_nothing_runs_twice(site
     assert [ended[jobs[name]]["attempt"] for name in ("held", "newer held")] == [1, 1]
 
 
-def test_a_restore_over_a_damaged_database_learns_from_the_directories_of_jobs(site):
-    jobs, target = live_on(site)
+def test_a_restore_over_a_damaged_database_learns_from_the_directories_of_jobs(database):
+    site = database.site
+    jobs, target = live_on(site, database.backup)
     gpus = {name: site.job(jobs[name])["gpus"] for name in ("runs", "begins", "newer runs")}
     end_without_daemon(site, jobs, signal.SIGKILL)
-    damaged = site.state_dir / "dcdaemon.db"
-    damaged.write_bytes(b"\0" * damaged.stat().st_size)
+    database.damage()
     said = db(site, "restore", "-y", target)
     assert "known from their directories alone" in said
-    [kept] = site.state_dir.glob("dcdaemon.db.before-restore-*")
-    assert kept.stat().st_size > 0
+    assert len(database.kept_aside()) == 1
     checked(site)
     site.start()
     for name, held in gpus.items():
@@ -314,11 +331,12 @@ def test_a_restore_over_a_damaged_database_learns_from_the_directories_of_jobs(s
     assert ended[jobs["held"]]["attempt"] == 1
 
 
-def test_a_machine_that_lost_its_disk_runs_what_waited_with_nothing_but_the_backup(site):
+def test_a_machine_that_lost_its_disk_runs_what_waited_with_nothing_but_the_backup(database):
+    site = database.site
     wish = site.wish('test "$WORD" = here || exit 9', held=True, code=3)
     env = {"PATH": os.environ["PATH"], "WORD": "here"}
     held = site.client.post("/v1/jobs", {"jobs": [wish], "env": env})["jobs"][0]["id"]
-    target = site.path / "copy.db"
+    target = site.path / database.backup
     db(site, "backup", target)
     site.end(signal.SIGTERM)
     shutil.rmtree(site.state_dir)
@@ -326,7 +344,8 @@ def test_a_machine_that_lost_its_disk_runs_what_waited_with_nothing_but_the_back
     assert "1 environment of jobs put back" in said
     envs = [path for path in (site.state_dir / "env").iterdir() if path.name != "key"]
     assert [path.stat().st_mode & 0o777 for path in envs] == [0o600]
-    assert b"backup_environment" not in (site.state_dir / "dcdaemon.db").read_bytes()
+    if database.name == "sqlite":
+        assert b"backup_environment" not in (site.state_dir / "dcdaemon.db").read_bytes()
     site.start()
     site.client.post("/v1/jobs/release", {"select": [str(held)]})
     assert site.await_state(held)["exit_code"] == 3
@@ -340,7 +359,7 @@ def test_a_restore_is_written_down_and_brings_marks_back_as_they_were(site):
     assert drained
     site.end(signal.SIGTERM)
     db(site, "restore", "-y", target)
-    actions = [action for (action,) in rows(site.state_dir / "dcdaemon.db", "SELECT action FROM audit ORDER BY id")]
+    actions = [action for (action,) in site.query("SELECT action FROM audit ORDER BY id")]
     assert "drain" in actions
     assert actions[-1] == "restore"
     site.start()
@@ -398,9 +417,23 @@ def test_a_migration_says_what_it_would_do_and_keeps_a_copy(new_site):
     checked(site)
 
 
-def test_a_server_is_backed_up_by_its_own_tools(new_site):
-    site = new_site(DCD_STORAGE__URL="postgresql://ada:secret@localhost/none")
-    assert "pg_dump" in (said := db(site, "backup", site.path / "copy.db", code=5))
+# ---------------------------------------------------------------- either kind has its own backups
+
+
+def test_a_backup_of_the_other_kind_of_database_is_told(database, new_site):
+    target = database.site.path / database.backup
+    db(database.site, "backup", target)
+    other = {"sqlite": {"DCD_STORAGE__URL": "postgresql://ada:secret@localhost/none"}, "postgresql": {}}[database.name]
+    said = db(new_site(**other), "restore", "-y", target, code=5)
+    assert "PostgreSQL database" in said
     assert "secret" not in said
-    assert "pg_restore" in db(site, "restore", "-y", site.path / "copy.db", code=5)
-    assert "secret" not in db(site, "check", code=1)
+
+
+def test_a_server_that_is_away_is_told_without_its_password(new_site):
+    site = new_site(DCD_STORAGE__URL="postgresql://ada:secret@localhost:1/none")
+    (site.path / "copy.tar").write_bytes(b"dcdaemon-backup/README")
+    for command in (["backup", site.path / "new.tar"], ["check"]):
+        said = db(site, *command, code=1)
+        assert "the connection failed" in said
+        assert "secret" not in said
+    assert not (site.path / "new.tar").exists()

@@ -41,8 +41,8 @@ def restore_page(done: Document) -> Page:
 
 
 def _restored_lines(done: Document) -> Iterator[str]:
-    if done["kept_aside"]:
-        yield f"the database of before is {printable(done['kept_aside'])}"
+    if kept := done["kept_aside"]:
+        yield f"the database of before is {printable(kept)}{'' if kept.startswith('/') else ', a schema beside it'}"
     if done["environments"]:
         yield f"{count(done['environments'], 'environment')} of jobs put back"
     told = {

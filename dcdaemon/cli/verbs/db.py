@@ -71,7 +71,7 @@ def restore(out: Output, file: Path, key_file: Path | None, config_file: Path | 
     place = db_restore.place_of(_config(config_file))
     with _daemon_kept_out(place.state_dir, place.owner):
         if not yes:
-            confirm(f"Put {file} in the place of {place.path}?")
+            confirm(f"Put {file} in the place of {place.name}?")
         with _progress() as progress:
             done = db_restore.restore(place, file.absolute(), key_file, _me(), progress)
     emit(words.restore_page(done.as_json()), out)
@@ -100,7 +100,7 @@ def check(out: Output, file: Path | None, key_file: Path | None, config_file: Pa
 @_CONFIG
 @output
 def migrate(out: Output, config_file: Path | None, *, dry_run: bool) -> None:
-    """Bring the database to the schema of this version; a copy of it as it was is kept beside it.
+    """Bring the database to the schema of this version; a copy of a file as it was is kept beside it.
 
     The daemon does the same, without the copy, when it starts.
     """

@@ -37,7 +37,7 @@ class Store(JobStore, LedgerStore, GpuStore, SampleStore, RecordStore, AccessSto
         ...
 
     def backup(self, path: Path, wish: BackupWish = PLAIN) -> BackupMade:
-        """Write a consistent copy to a new file while work goes on; raise Refused where that is not ours to do."""
+        """Write a consistent copy to a new file while work goes on; raise Refused, StoreUnavailable."""
         ...
 
     def facts(self) -> StoreFacts:

@@ -52,8 +52,8 @@ def test_every_route_that_changes_something_is_in_the_audit(door, scene, job_bod
     change_everything(door, scene, job_body)
     rows = door.root.get("/v1/audit")["audit"]
     assert [row["action"] for row in rows] == [
-        "submit", "release", "update", "hold", "cancel", "requeue", "drain", "restore", "driver_release", "book", "unbook",
-        "acknowledge", "token_create", "token_revoke",
+        "submit", "release", "update", "hold", "cancel", "requeue", "drain", "restore", "driver_release", "book",
+        "unbook", "acknowledge", "token_create", "token_revoke",
     ]  # fmt: skip
     assert {action for actions in ACTIONS.values() for action in actions} == {row["action"] for row in rows}
     for row in rows:

@@ -60,6 +60,9 @@ def test_a_job_is_told_its_instance_by_the_name_that_cuda_takes(scene):
     job = scene.run(gpu_mem_bytes=FIVE)
     env = with_environment(job, {"PATH": "/bin"}, ["MIG-0-7-0"])
     assert (env["CUDA_VISIBLE_DEVICES"], env["DCD_GPU_UUIDS"], env["DCD_GPUS"]) == ("MIG-0-7-0", "MIG-0-7-0", "0")
+    assert env["DCD_GPU_INSTANCE"] == "7/0"
+    whole = with_environment(scene.run(gpus=1), env, ["GPU-0001"])
+    assert "DCD_GPU_INSTANCE" not in whole, "what it submits has it not"
 
 
 def test_the_engine_is_given_the_uuid_of_the_instance(scene, monkeypatch):

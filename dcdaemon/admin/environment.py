@@ -41,8 +41,15 @@ def this_environment() -> Environment:
     package = Path(__file__).parents[1]
     paths = sysconfig.get_paths()
     code = {package, *(Path(paths[name]) for name in ("stdlib", "platstdlib", "purelib", "platlib"))}
+    code.update(*map(added_by, (Path(paths["purelib"]), Path(paths["platlib"]))))
     outermost = sorted(path for path in code if not code & set(path.parents))
     return Environment(Path(paths["scripts"]), Path(sys.executable), tuple(outermost))
+
+
+def added_by(folder: Path) -> set[Path]:
+    """Return the places that the `.pth` files of a folder of packages add to those that Python imports from."""
+    lines = [line.strip() for file in folder.glob("*.pth") for line in file.read_text(errors="replace").splitlines()]
+    return {folder / line for line in lines if line and not line.startswith(("#", "import ", "import\t"))}
 
 
 def refuse_unfit(environment: Environment, trusted: Collection[int] = ROOT) -> None:

@@ -40,6 +40,7 @@ def install_service(wish: Wish) -> int:
     """
     _refuse_wrong_user(wish)
     _refuse_without_systemd(wish)
+    _refuse_without_manager(wish)
     if not wish.user:
         refuse_unfit(wish.environment, wish.trusted)
     changes = install(_layout(wish), wish.environment.programs, _site(wish))
@@ -52,6 +53,7 @@ def remove_service(wish: Wish, *, running: int, force: bool, purge: bool) -> int
     """Remove what was installed; `running` is how many jobs the daemon knows. Raise Refused as `remove` does."""
     _refuse_wrong_user(wish)
     _refuse_without_systemd(wish)
+    _refuse_without_manager(wish)
     return remove(_layout(wish), _site(wish), running=running, force=force, purge=purge)
 
 
@@ -118,6 +120,15 @@ def _refuse_without_systemd(wish: Wish) -> None:
         raise Refused(
             "systemd does not run this machine, so there is nothing to install a service into",
             "start the daemon by other means: dcd daemon run; jobs then run under the shim alone",
+        )
+
+
+def _refuse_without_manager(wish: Wish) -> None:
+    if wish.user and wish.root is None and not Systemd(user=True).answers():
+        user = pwd.getpwuid(os.geteuid()).pw_name
+        raise Refused(
+            "your own service manager does not answer",
+            f"sudo loginctl enable-linger {user}, then log in by ssh (su and sudo do not reach it)",
         )
 
 

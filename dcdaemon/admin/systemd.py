@@ -29,6 +29,10 @@ class Systemd:
         """Whether units can be started, and not only enabled for the next boot."""
         return not self._root
 
+    def answers(self) -> bool:
+        """Tell whether the manager can be asked; who came by `su` has no way to their own."""
+        return not self.live or self._ask("show", "--property=Version").returncode == 0
+
     def is_enabled(self, unit: str) -> bool:
         """Tell whether a unit is started at boot."""
         return self._ask("is-enabled", unit).returncode == 0

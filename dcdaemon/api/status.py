@@ -13,7 +13,7 @@ from dcdaemon.control.desk import Desk
 from dcdaemon.core.errors import StoreUnavailable
 from dcdaemon.core.ports import Actor
 from dcdaemon.core.samples import AnySample, GpuSample
-from dcdaemon.core.secrecy import mask_facts, mask_url
+from dcdaemon.core.secrecy import mask_facts, mask_text, mask_url
 from dcdaemon.core.units import format_duration
 
 router = APIRouter(prefix="/v1", tags=["daemon"])
@@ -96,9 +96,11 @@ def _collectors(desk: Desk) -> list[Document]:
 
 
 def _troubles(desk: Desk) -> list[Document]:
-    """Tell of each device that does not answer: GPUs, mounts, switches, object stores."""
+    """Tell of what keeps jobs waiting, and of each device that does not answer: GPUs, mounts, switches, stores."""
     fresh = desk.board.newest.fresh(desk.clock.monotonic())
     told = [device_error for sample, _ in fresh if (device_error := _error(sample)) is not None]
+    if desk.board.keeps_jobs is not None:
+        told.append({"kind": "jobs", "device": "waiting", "error": mask_text(desk.board.keeps_jobs)})
     return sorted([*told, *_silent_gpus(desk)], key=lambda trouble: (trouble["kind"], trouble["device"]))
 
 

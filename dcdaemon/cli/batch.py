@@ -19,6 +19,8 @@ _KEYS = (
 )  # fmt: skip
 #: No number of a job is as large; what JSON calls a number may be anything.
 _LARGEST = 2**60
+#: How many jobs the daemon takes in one request.
+_MOST = 10_000
 
 
 def read_batch(file: str, common: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -33,6 +35,12 @@ def read_batch(file: str, common: Mapping[str, Any]) -> list[dict[str, Any]]:
     jobs = list(_jobs(text.splitlines(), common, "standard input" if file == "-" else file))
     if not jobs:
         raise BadInput(f"the batch {file} holds no job", "write one command line a line, or one JSON object a line")
+    if len(jobs) > _MOST:
+        # In several requests the first ones would be queued when a later one is refused.
+        raise BadInput(
+            f"a batch of {len(jobs)} jobs: at most {_MOST} are taken in one request",
+            f"submit it in parts: split -l {_MOST} makes them",
+        )
     return jobs
 
 
@@ -42,10 +50,16 @@ def _jobs(lines: Iterable[str], common: Mapping[str, Any], source: str) -> Itera
         if not words or words.startswith("#"):
             continue
         try:
-            asked = _object(words) if words.startswith("{") else {"argv": shlex.split(words, comments=True)}
+            asked = _object(words) if words.startswith("{") else {"argv": _command(words)}
         except ValueError as error:
             raise BadInput(f"{source}, line {number}: {error}", "nothing was queued; correct this line") from error
         yield {**common, **asked}
+
+
+def _command(text: str) -> list[str]:
+    if text.startswith("-"):
+        raise ValueError("a command, or a JSON object; options for all lines stand before --batch")
+    return shlex.split(text, comments=True)
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ _FIXES = {
     "switch": "is it on, and do address and community or user fit ([snmp], [snmp_users])? snmpwalk asks by hand",
     "object_store": "do endpoint, bucket and keys in [object_store] fit? an error of the store itself passes",
     "drive": "smartctl -a tells more of it",
+    "jobs": "it passes by itself once there is space, and the database takes writes",
 }
 _FIX = "dcd status shows each"
 

@@ -55,6 +55,8 @@ class Board:
     newest: Newest = field(default_factory=Newest)
     events: EventBook = field(default_factory=EventBook)
     duties: tuple[DutyReport, ...] = ()
+    #: What keeps waiting jobs from being started just now, like a full disk; None when nothing does.
+    keeps_jobs: str | None = None
     #: Collectors that are no part of the host's sweep (the kernel log), by name; each is replaced whole.
     collectors: dict[str, CollectorReport] = field(default_factory=dict)
     foreign_ok: frozenset[str] = frozenset()

@@ -68,6 +68,7 @@ def _past_limit(job: Job, now: float) -> bool:
 def _changes(desk: Desk, job: Job, outcome: Outcome) -> list[JobChange]:
     """Return what the outcome makes of the job: nothing, one step, or its end and its place in the queue again."""
     now = desk.clock.now()
+    outcome = _as_asked(desk, job, outcome)
     after = _after(job, outcome, now)
     if after is None or after.state not in ENDED:
         return [] if after is None else [JobChange(job, after, now)]
@@ -80,6 +81,13 @@ def _changes(desk: Desk, job: Job, outcome: Outcome) -> list[JobChange]:
     if ended.state is JobState.PREEMPTED:
         again = again.with_loss(work_lost_s(ended))
     return [JobChange(job, ended, now), JobChange(ended, again, now, action="requeue")]
+
+
+def _as_asked(desk: Desk, job: Job, outcome: Outcome) -> Outcome:
+    """Take a stop whose reason a full disk kept from the shim for what was asked for."""
+    if job.state is JobState.STOPPING and isinstance(outcome, Ended) and outcome.cause == "stopped":
+        return replace(outcome, cause=cause_of_stop(desk, job))
+    return outcome
 
 
 def _with_rank(ended: Job) -> Job:

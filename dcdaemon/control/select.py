@@ -16,7 +16,7 @@ NAME = "name:"
 MAX_SELECTED = 100_000
 #: What `all`, a name or an array counts for: every unfinished job is looked at, or every job of the array.
 _WEIGHT_OF_MANY = 1000
-_HINT = "use an id (42), a range (3-7), an array (120_3, 120_*), last, @~1, all, or --name NAME"
+_HINT = "use an id (42), a range (3-7), an array (120_3, 120_*), last, @~1, all, or a name (name:prep)"
 
 
 def resolve(desk: Desk, actor: Actor, selectors: Sequence[str], name: str | None = None) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from dcdaemon.core.errors import BadInput
 #: How many jobs an array may have: each is a row to store and a job to decide on.
 MAX_TASKS = 10_000
 _RANGE = re.compile(r"(\d{1,9})(?:-(\d{1,9})(?::(\d{1,9}))?)?", re.ASCII)
+_LARGE = re.compile(r"\d{10}", re.ASCII)
 _LIMIT = re.compile(r"\d{1,9}", re.ASCII)
 
 
@@ -53,6 +54,10 @@ def format_indices(indices: Sequence[int]) -> str:
 def _range(part: str, text: str) -> range:
     match = _RANGE.fullmatch(part)
     if not match:
+        if _LARGE.search(part):
+            raise BadInput(
+                f"the array {_cut(text)!r} has an index of more than nine digits", "number its jobs from 0 on"
+            )
         raise _no_array(text)
     first, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
     if last < first or step == 0:

@@ -102,6 +102,8 @@ class Conductor:
         self._again = due
         try:
             self._again = {job.id for job in reconcile(desk, sorted(due))}
+            if len(desk.book.queue):
+                desk.engine.check_space()
             run_cycle(desk)
         except DcdError as error:
             self._trouble(desk, error)

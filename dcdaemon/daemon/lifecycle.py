@@ -97,7 +97,7 @@ class TextLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line, and the traceback below it."""
-        words = " ".join(f"{key}={value}" for key, value in mask_facts(facts(record)).items())
+        words = " ".join(f"{key}={value}" for key, value in mask_facts(facts(record)).items() if value is not None)
         text = _one_line(f"{mask_text(record.getMessage())} {words}".rstrip())
         if record.exc_info:
             text += "\n" + mask_text(self.formatException(record.exc_info))

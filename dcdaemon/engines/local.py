@@ -54,6 +54,10 @@ class LocalEngine:
         """Let go of everything; jobs go on."""
         self._launcher.close()
 
+    def check_space(self) -> None:
+        """Raise StoreUnavailable while the state directory has no room for the files of one more attempt."""
+        self._launcher.check_space()
+
     def start(self, order: StartOrder) -> Started:
         """Run the attempt; raise StartFailed when it cannot even be tried."""
         job, spec = order.job, order.job.spec

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
-from dcdaemon.core.errors import Refused, StartFailed
+from dcdaemon.core.errors import Refused, StartFailed, StoreUnavailable
 from dcdaemon.core.job import Job
 from dcdaemon.core.ports import (
     Alive,
@@ -79,6 +79,13 @@ class FakeEngine:
         self.vitals_of: dict[Key, Vitals] = {}
         #: What a job holds of memory, by its id; a test writes it.
         self.memory: dict[int, Held] = {}
+        #: What keeps attempts from being started; a test writes it.
+        self.full: str | None = None
+
+    def check_space(self) -> None:
+        """Raise StoreUnavailable while a test says that there is no room."""
+        if self.full is not None:
+            raise StoreUnavailable(self.full, "free some space")
 
     def start(self, order: StartOrder) -> Started:
         """Begin the attempt; raise StartFailed where its play says so, Refused when it has begun before."""

@@ -26,6 +26,7 @@ from dcdaemon.runner.records import (
     read_stop_grace_s,
     write_private,
 )
+from dcdaemon.runner.space import NO_SPACE, no_space
 
 VOID = "void"
 
@@ -95,6 +96,10 @@ class AttemptDirectory:
             return False
         except FileNotFoundError:
             return True  # no directory: no shim can have entered it, and none ever will
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
+            raise no_space(self.path, str(error.strerror)) from error
         return True
 
     def shim(self) -> Identity | None:

@@ -14,6 +14,7 @@ from dcdaemon.runner.attempt import AttemptDirectory
 from dcdaemon.runner.memory import held_bytes
 from dcdaemon.runner.processes import Identity
 from dcdaemon.runner.records import LaunchSpec, Leftover, Outcome, Running, Unclaimed
+from dcdaemon.runner.space import NO_SPACE, check_space, no_space
 from dcdaemon.runner.spawner import FateUnknownError, Launched, ShimSpawner, Spawner
 from dcdaemon.runner.watcher import Watcher
 
@@ -56,12 +57,19 @@ class Launcher:
         """The fork-server's pid, to account for its memory; None when there is none."""
         return self._spawner.pid
 
+    def check_space(self) -> None:
+        """Raise StoreUnavailable while there is no room for the files of one more attempt."""
+        check_space(self._state_dir)
+
     def attempt(self, job_id: int, attempt: int) -> AttemptDirectory:
         """Return the directory of an attempt, which tells where its log and its report are."""
         return AttemptDirectory(self._state_dir, job_id, attempt)
 
     def launch(self, spec: LaunchSpec) -> Launched:
-        """Start an attempt that has not run yet; raises StartFailed, or Refused when it has or may have."""
+        """Start an attempt that has not run yet; raises StartFailed, or Refused when it has or may have.
+
+        Raises StoreUnavailable when there is no room for its files: it can be launched once there is.
+        """
         key = spec.job_id, spec.attempt
         attempt = self.attempt(*key)
         with self._launching:
@@ -132,7 +140,7 @@ class Launcher:
         if not directory.path.is_dir():
             return False
         with self._stopping:
-            directory.request_stop(signal_name, grace_s, cause)
+            _ask_to_stop(directory, signal_name, grace_s, cause)
         shim = directory.shim()
         if shim is not None:
             told = shim.send(signal.SIGTERM)
@@ -181,10 +189,27 @@ def _prepare(attempt: AttemptDirectory, spec: LaunchSpec) -> None:
     try:
         attempt.prepare(spec)
     except OSError as error:
+        if error.errno in NO_SPACE:
+            raise no_space(attempt.path, str(error.strerror)) from error
         raise StartFailed(
             f"cannot start job {spec.job_id}: cannot write to {attempt.path}: {error.strerror}",
             "free space there, or check that the state directory exists and belongs to the daemon's user",
         ) from error
+
+
+def _ask_to_stop(directory: AttemptDirectory, signal_name: str | None, grace_s: float, cause: str) -> None:
+    try:
+        directory.request_stop(signal_name, grace_s, cause)
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        # Without a request its shim takes the signal for the ordinary stop, or for the one it was asked for before.
+        log.warning(
+            "job %d is stopped in the ordinary way: %s",
+            directory.job_id,
+            error,
+            extra={"action": "stop_without_request"},
+        )
 
 
 def _identity(launched: Launched) -> Identity | None:

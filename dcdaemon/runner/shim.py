@@ -9,6 +9,7 @@ names, without any package, and must stay small: one lives beside every job.
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import resource
@@ -18,11 +19,16 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
     from dcdaemon.runner.shim_child import become_job
     from dcdaemon.runner.shim_ending import KILL_AGAIN_S, Ending, read_stop
     from dcdaemon.runner.shim_log import LIBC, JobLog, TellingFile
     from dcdaemon.runner.shim_memory import memory_of, out_of_memory, own_cgroup
     from dcdaemon.runner.shim_processes import signal_descendants, start_ticks
+
+    T = TypeVar("T")
 else:
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
     from shim_child import become_job
@@ -37,6 +43,8 @@ PR_SET_CHILD_SUBREAPER = 36
 WATCHED = frozenset({signal.SIGCHLD, signal.SIGTERM})
 EXIT_RECORD_MAX_BYTES = 8192  # of it 500 characters of error, each up to 12 bytes as JSON
 DEADLINE_BYTES = 15
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+SPACE_AGAIN_S = 0.2
 #: Of what a job tells: a long training's reports, and a word now and then.
 TELLING_BYTES = {"report.jsonl": 64 * 1024 * 1024, "checkpoint": 1024 * 1024}
 
@@ -50,7 +58,7 @@ def run(directory: str, launch: int) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.chdir(directory)
     os.umask(0o077)
-    if not _claim(launch):
+    if not _with_space(lambda: _claim(launch)):
         return
     if os.getsid(0) != os.getpid():
         _leave_session()
@@ -100,12 +108,12 @@ class _Supervision:
             os.close(fd)
         for name, limit_bytes in TELLING_BYTES.items():
             self.told.append(TellingFile(_make_job_file(name, self.spec), limit_bytes))
-        _reserve_records()
+        _with_space(_reserve_records)
         self._let_go(go_write)
 
     def _let_go(self, go_write: int) -> None:
         started_at = time.time()
-        self._write_state(started_at)
+        _with_space(lambda: self._write_state(started_at))
         os.unlink("spec.json")  # noqa: PTH108  nobody needs it again, and it holds the job's environment
         if signal.sigtimedwait(WATCHED - {signal.SIGCHLD}, 0) or os.path.exists("stop.json"):
             self.ending.cause = read_stop(self.spec)["cause"]
@@ -165,6 +173,8 @@ class _Supervision:
     def abandon(self, error: BaseException) -> None:
         """Kill whatever was started: a job that nobody watches must not hold a GPU."""
         self.ending.cause, self.error = "shim_error", f"{type(error).__name__}: {error}"
+        if self.spec and os.path.exists("stop.json"):
+            self.ending.cause, self.error = read_stop(self.spec)["cause"], None
         while self._reap():
             signal_descendants(signal.SIGKILL)
             signal.sigtimedwait(WATCHED, KILL_AGAIN_S)
@@ -173,14 +183,8 @@ class _Supervision:
         """Take the job's files, and write the exit record, durable before it is visible; the last act."""
         for file in self.told:
             file.take()
-        record = self._exit_record()
-        blob = json.dumps(record).encode("ascii")
-        fd = os.open("exit.json.tmp", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.write(fd, blob)
-        os.ftruncate(fd, len(blob))
-        os.fsync(fd)
-        os.close(fd)
-        os.rename("exit.json.tmp", "exit.json")
+        blob = json.dumps(self._exit_record()).encode("ascii")
+        _with_space(lambda: _write_durably("exit.json", blob), stoppable=False)
 
     def _exit_record(self) -> dict[str, object]:
         code, number = _decode(self.main_status) if self.started_at is not None else (None, None)
@@ -233,6 +237,21 @@ def _claim(launch: int) -> bool:
     return True
 
 
+def _with_space(step: "Callable[[], T]", *, stoppable: bool = True) -> "T":
+    """Do a step, again and again while the disk is full: what has not begun can wait, unless it is asked to end."""
+    while True:
+        try:
+            return step()
+        except OSError as error:
+            if error.errno not in NO_SPACE or (stoppable and _asked_to_end()):
+                raise
+        time.sleep(SPACE_AGAIN_S)
+
+
+def _asked_to_end() -> bool:
+    return signal.SIGTERM in signal.sigpending() or os.path.exists("stop.json")
+
+
 def _leave_session() -> None:
     try:
         os.setsid()
@@ -251,7 +270,7 @@ def _next_signal(wake_at: float | None) -> int | None:
 def _make_job_file(name: str, spec: dict) -> int:  # type: ignore[type-arg]
     """Create a file that the job's user owns in a directory where he can replace nothing."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(name, flags, 0o600)
+    fd = _with_space(lambda: os.open(name, flags, 0o600))
     if spec["uid"] != os.geteuid() == 0:
         os.fchown(fd, spec["uid"], spec["gid"])
     return fd
@@ -262,6 +281,17 @@ def _reserve_records() -> None:
     for name, size in (("exit.json.tmp", EXIT_RECORD_MAX_BYTES), ("deadline.tmp", DEADLINE_BYTES)):
         with open(name, "wb") as file:
             file.write(b" " * size)
+
+
+def _write_durably(name: str, blob: bytes) -> None:
+    """Write a record into the space that was taken for it, and put it in place once it is on the disk."""
+    fd = os.open(name + ".tmp", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with open(fd, "wb") as file:
+        file.write(blob)
+        file.truncate()
+        file.flush()
+        os.fsync(fd)
+    os.rename(name + ".tmp", name)
 
 
 def _read_json(path: str) -> dict:  # type: ignore[type-arg]

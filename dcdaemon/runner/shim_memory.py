@@ -6,7 +6,7 @@
 import os
 
 CGROUPS = "/sys/fs/cgroup"
-GIB = 1024**3
+MIB, GIB = 1024**2, 1024**3
 
 
 def own_cgroup(job_id: int, proc: str = "/proc/self/cgroup", root: str = CGROUPS) -> dict | None:  # type: ignore[type-arg]
@@ -49,9 +49,13 @@ def out_of_memory(memory: dict | None, code: int | None, number: int | None) -> 
     if not memory or not kills or (code == 0 and number is None):
         return None
     limit, peak = memory["limit_bytes"], memory["peak_bytes"]
-    where = "when the node had none left" if limit is None else f"at its limit of {limit / GIB:.2f} GiB"
-    most = "" if peak is None else f"; the most it held was {peak / GIB:.2f} GiB"
+    where = "when the node had none left" if limit is None else f"at its limit of {_size(limit)}"
+    most = "" if peak is None else f"; the most it held was {_size(peak)}"
     return f"out of memory: the kernel killed {kills} of its processes {where}{most}"
+
+
+def _size(count: int) -> str:
+    return f"{count / MIB:.0f} MiB" if count < GIB else f"{count / GIB:.2f} GiB"
 
 
 def _read(path: str) -> str:

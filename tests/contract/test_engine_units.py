@@ -164,7 +164,7 @@ HOG = "python3 -c 'b = bytearray(300 * 1024**2)'"
 def test_the_kernel_ends_a_job_that_takes_more_memory_than_it_asked_for(node):
     end = node.run(HOG, mem_bytes=100 * 1024**2)
     assert (end.cause, end.exit_code or end.signal) in {("out_of_memory", 137), ("out_of_memory", 9)}
-    assert "killed 1 of its processes at its limit of 0.10 GiB" in end.error
+    assert "killed 1 of its processes at its limit of 100 MiB" in end.error
     assert node.engine.pids(node.job("", 1)) == ()
 
 

@@ -77,7 +77,7 @@ def last(site: Site) -> int:
 
 def test_a_shell_has_a_terminal_its_gpus_and_the_exit_code_of_dcd(shared, at_terminal):
     user = at_terminal("-g", "2", MARK="from outside")
-    user.expect("on GPU 0-1: it ends with this terminal")
+    user.expect("on GPUs 0-1: it ends with this terminal")
     user.type("echo $((6*7)) $DCD_GPUS $MARK $PWD; tty; stty size\n")
     assert "42 0,1 from outside /" in user.expect("24 80")
     job = shared.job(last(shared))

@@ -157,9 +157,13 @@ def _used(job: Document) -> list[tuple[str, str]]:
         ("GPU-hours", words.gpu_hours(job["gpu_s"])),
         ("GPU load", words.percent(job["gpu_util_ratio"])),
         ("power now", words.watts(job["gpu_power_w"])),
-        ("memory peak", words.memory(job["mem_peak_bytes"])),
+        ("GPU memory", _at_most(job["mem_peak_bytes"])),
         ("reported", words.values(job["reported"]) or UNKNOWN),
     ]
+
+
+def _at_most(peak_bytes: int | None) -> str:
+    return UNKNOWN if peak_bytes is None else f"{words.memory(peak_bytes)} at most"
 
 
 def _timeline(job: Document) -> str:

@@ -1,5 +1,6 @@
 """Turn the API's values into the words and figures of tables; unknown is always `-`."""
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -96,9 +97,11 @@ def spans(numbers: Sequence[int]) -> str:
 
 
 def values(reported: Document) -> str:
-    """Print what a job reported: `accuracy 0.98, loss 0.1`."""
-    return ", ".join(f"{key} {_figure(value)}" for key, value in reported.items())
+    """Print what a job reported: `accuracy 0.98, loss 0.1`; of a checkpoint how old it is."""
+    return ", ".join(_told(key, value) for key, value in reported.items())
 
 
-def _figure(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _told(key: str, value: object) -> str:
+    if key == "checkpoint_at" and isinstance(value, float) and 0 <= (age_s := time.time() - value) <= time.time():
+        return f"saved {short(age_s)} ago"
+    return f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"

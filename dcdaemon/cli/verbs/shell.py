@@ -124,7 +124,7 @@ def _await(client: Client, door: TerminalDoor, job_id: int, told: str) -> int:
                 talk(f"Job {job_id} waits: {why}.")
     with suppress(Unreachable):
         gpus = client.get(f"/v1/jobs/{job_id}")["gpus"]
-        on = f" on GPU {spans(gpus)}" if gpus else ""
+        on = f" on GPU{'s' * (len(gpus) > 1)} {spans(gpus)}" if gpus else ""
         talk(f"Job {job_id}{on}: it ends with this terminal, and with `exit`.")
     return _part(client, job_id, show(link))
 

@@ -16,7 +16,6 @@ from dcdaemon.cli.wish import job_options
 from dcdaemon.client.answer import Document
 from dcdaemon.client.http import Client
 
-_JOBS_PER_REQUEST = 10_000
 #: How a note of why a job waits ends where its start is only expected.
 _ESTIMATE = re.compile(r" \((?:~[^()]*|due now)\)(?=\.$)")
 
@@ -65,10 +64,8 @@ def command(  # noqa: PLR0913  each is one option of the command line
         jobs = [job]
     else:
         jobs = [{**common, "argv": list(argv)}] if batch is None else read_batch(batch, common)
-    for start in range(0, len(jobs), _JOBS_PER_REQUEST):
-        some = jobs[start : start + _JOBS_PER_REQUEST]
-        body = {"jobs": some, "env": env, "dry_run": dry_run, "explain": not out.wants_ids}
-        _tell(client.post("/v1/jobs", body), some, out, dry_run=dry_run)
+    body = {"jobs": jobs, "env": env, "dry_run": dry_run, "explain": not out.wants_ids}
+    _tell(client.post("/v1/jobs", body), jobs, out, dry_run=dry_run)
 
 
 def _refuse_mixtures(argv: Sequence[str], batch: str | None, sbatch: str | None) -> None:

@@ -11,8 +11,12 @@ from dcdaemon.core.vitals import Vitals
 class Engine(Protocol):
     """Where jobs run; `on_end(job_id, attempt)` is called, from any thread, when an attempt may be over."""
 
+    def check_space(self) -> None:
+        """Raise StoreUnavailable while no attempt can be started, as on a full disk: jobs wait until that is over."""
+        ...
+
     def start(self, order: StartOrder) -> Started:
-        """Run the attempt; raise StartFailed when it cannot even be tried."""
+        """Run the attempt; raise StartFailed when it cannot even be tried, StoreUnavailable when it cannot now."""
         ...
 
     def stop(self, job: Job, signal: str | None, grace_s: float, cause: str) -> None:

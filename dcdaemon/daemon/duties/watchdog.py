@@ -31,6 +31,7 @@ class WatchdogDuty:
     def tick(self) -> None:
         """Publish the duties' reports; notify systemd."""
         self._desk.board.duties = self._ticker.reports()
+        self._desk.board.keeps_jobs = self._conductor.trouble
         trouble = ", ".join(self._trouble())
         alive = () if trouble else ("WATCHDOG=1",)
         status = f"STATUS={trouble or self._status()}"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dcdaemon.admin.environment import Environment, refuse_unfit, this_environment, weaknesses
+from dcdaemon.admin.environment import Environment, added_by, refuse_unfit, this_environment, weaknesses
 from dcdaemon.core.errors import Refused
 
 #: The tests may run as anybody; what root is to a service, that user is to them.
@@ -104,3 +104,9 @@ def test_the_running_environment_names_its_own_code():
     package = Path(__file__).parents[3] / "dcdaemon"
     assert any(package.is_relative_to(place) or place == package for place in found.code)
     assert any((place / "os.py").is_file() for place in found.code)
+
+
+def test_what_a_pth_file_adds_is_code_of_the_service_too(tmp_path):
+    (tmp_path / "other.pth").write_text("# mine\n/home/ada/tools\n\nimport sys; sys.path\nbeside\n")
+    assert added_by(tmp_path) == {Path("/home/ada/tools"), tmp_path / "beside"}
+    assert added_by(tmp_path / "none") == set()

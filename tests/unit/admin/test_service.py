@@ -1,6 +1,7 @@
 """Whether a service may be installed here, and what the configuration and the package say about it."""
 
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,20 @@ def test_without_systemd_there_is_nothing_to_install_into(as_root, monkeypatch, 
         install_service(wish([]))
     with pytest.raises(Refused, match="systemd does not run this machine"):
         remove_service(wish([]), running=0, force=False, purge=False)
+
+
+def test_a_person_whose_manager_does_not_answer_is_told_before_anything_is_written(monkeypatch, tmp_path):
+    monkeypatch.setattr(service, "RUNNING", tmp_path)
+    monkeypatch.setattr(service.os, "geteuid", lambda: 1)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "systemctl").write_text("#!/bin/sh\necho Failed to connect to bus >&2; exit 1\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for verb in (install_service, partial(remove_service, running=0, force=False, purge=False)):
+        with pytest.raises(Refused, match="your own service manager does not answer") as caught:
+            verb(wish([], user=True))
+        assert "loginctl enable-linger daemon" in caught.value.hint
+    assert not (tmp_path / "home").exists()
 
 
 def test_only_root_installs_the_nodes_service_and_only_a_person_his_own(monkeypatch):

@@ -70,3 +70,9 @@ def test_gpus_whose_values_are_withdrawn_are_told_while_the_driver_answers_for_o
     ]
     scene.desk.board.gpus = replace(reading, samples=(), driver_error="the driver hangs")
     assert door.ada.get("/v1/status")["troubles"] == []
+
+
+def test_what_keeps_jobs_waiting_is_a_trouble(door, scene):
+    scene.desk.board.keeps_jobs = "no job is started, for /state has no space"
+    [trouble] = door.ada.get("/v1/status")["troubles"]
+    assert trouble == {"kind": "jobs", "device": "waiting", "error": "no job is started, for /state has no space"}

@@ -268,6 +268,7 @@ def test_batch_reads_stdin_in_one_request(submits):
         ('{"argv":' + "[" * 100_000, "too deep for a job"),
         ('{"argv": ["x"], "gpus": 99999999999999999999999}', '"gpus" is too large'),
         ('{"argv": ["x"], "limit_s": NaN}', '"limit_s" is not a number'),
+        ("-g 1 -- python a.py", "options for all lines stand before --batch"),
     ],
 )
 def test_a_bad_line_is_named_and_nothing_is_queued(submits, dcd, tmp_path, line, words):
@@ -277,6 +278,13 @@ def test_a_bad_line_is_named_and_nothing_is_queued(submits, dcd, tmp_path, line,
     assert f"{tmp_path}/jobs, line 2: " in said.err
     assert words in said.err
     assert submits.asked == []
+
+
+def test_a_batch_of_more_than_one_request_is_refused_whole(submits, dcd, tmp_path):
+    (tmp_path / "jobs").write_text("true\n" * 10_001)
+    said = dcd("submit", "--batch", str(tmp_path / "jobs"))
+    assert (said.code, submits.asked) == (2, [])
+    assert "a batch of 10001 jobs: at most 10000 are taken in one request" in said.err
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n\n"])

@@ -1,5 +1,6 @@
 """Figures and words of the tables."""
 
+import time
 from datetime import UTC, datetime
 
 import documents
@@ -49,6 +50,8 @@ def test_figures():
     assert words.gpu_hours(5400) == "1.50"
     assert words.memory_of(2**30 // 2, 80 * 2**30) == "0.5/80 GiB"
     assert words.values({"accuracy": 0.98531, "epoch": 12, "phase": "test"}) == "accuracy 0.9853, epoch 12, phase test"
+    assert words.values({"loss": 0.5, "checkpoint_at": time.time() - 200}) == "loss 0.5, saved 3m ago"
+    assert words.values({"checkpoint_at": float("inf")}) == "checkpoint_at inf", "a job can report anything"
     assert (words.count(1, "GPU"), words.count(2, "GPU")) == ("1 GPU", "2 GPUs")
 
 

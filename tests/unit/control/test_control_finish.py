@@ -41,6 +41,15 @@ def test_every_end_is_written_down_as_it_was(scene, play, state, cause):
     assert scene.desk.book.holders() == {}
 
 
+@pytest.mark.parametrize(("ask", "state"), [(change.cancel, S.CANCELLED), (change.requeue, S.RUNNING)])
+def test_a_stop_that_the_shim_was_told_without_its_reason_is_what_was_asked_for(scene, ask, state):
+    job, stop = scene.run(Play(100.0)), scene.engine.stop
+    scene.engine.stop = lambda job, signal, grace_s, _: stop(job, signal, grace_s, "stopped")
+    ask(scene.desk, ADA, job.id)
+    scene.cycle()
+    assert (scene.state(job), scene.job(job).attempt) == (state, 2 if state is S.RUNNING else 1)
+
+
 def test_a_job_over_its_limit_is_timed_out(scene):
     job = scene.run(Play(run_s=100.0), limit_s=60.0)
     scene.advance(60.0)

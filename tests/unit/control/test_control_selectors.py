@@ -81,7 +81,9 @@ def test_an_unknown_name_is_not_found(scene):
 def test_what_is_no_selector_is_bad_input(scene, selector):
     with pytest.raises(BadInput) as caught:
         resolve(scene.desk, ADA, [selector])
-    assert caught.value.hint == "use an id (42), a range (3-7), an array (120_3, 120_*), last, @~1, all, or --name NAME"
+    assert caught.value.hint == (
+        "use an id (42), a range (3-7), an array (120_3, 120_*), last, @~1, all, or a name (name:prep)"
+    )
 
 
 @pytest.mark.parametrize(

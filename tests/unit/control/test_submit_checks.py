@@ -77,7 +77,7 @@ REFUSALS = [
     ({"after": ("7",)}, NotFound, "there is no job 7", "dcd ps -a lists all jobs"),
     (
         {"after": ("tomorrow",)}, BadInput, "'tomorrow' selects no job",
-        "use an id (42), a range (3-7), an array (120_3, 120_*), last, @~1, all, or --name NAME",
+        "use an id (42), a range (3-7), an array (120_3, 120_*), last, @~1, all, or a name (name:prep)",
     ),
     (
         {"gpus": 5}, NeverFits, "this job asks for 5 GPUs, this node has 4",

@@ -31,13 +31,19 @@ def test_a_list_means_its_indices_in_order(text, indices, limit):
 @pytest.mark.parametrize(
     "text",
     ["", " ", ",", "1,", "1,,2", "-1", "-3-5", "3--5", "5-3", "0-9:0", "0-9:-1", "1:2", "a", "0x1", "1.5", "0-9%",
-     "0-9%0", "0-9%-1", "0-9%x", "%5", "0-9%5%5", "²", "1_0", "1000000000", "[0-3]"],
+     "0-9%0", "0-9%-1", "0-9%x", "%5", "0-9%5%5", "²", "1_0", "[0-3]"],
 )  # fmt: skip
 def test_what_names_no_indices_is_bad_input(text):
     with pytest.raises(BadInput) as caught:
         parse_array(text)
     assert caught.value.message == f"{text!r} names no indices of an array"
     assert caught.value.hint == "write it like 0-99, 0-99%5, 0-15:4 or 1,3,7"
+
+
+@pytest.mark.parametrize("text", ["1000000000", "0-99999999999"])
+def test_an_index_of_more_than_nine_digits_is_named_as_such(text):
+    with pytest.raises(BadInput, match="an index of more than nine digits"):
+        parse_array(text)
 
 
 @pytest.mark.parametrize("text", ["1,1", "0-3,2", "0-8:4,4"])

@@ -101,6 +101,21 @@ def test_a_database_in_trouble_delays_the_start_and_loses_nothing(stage, until):
     assert scene.engine.starts == [(job.id, 1)]
 
 
+def test_while_an_engine_has_no_space_jobs_wait_and_ends_are_written_down(stage, until):
+    scene = stage.scene
+    running = scene.submit(Play(5.0, 3), gpus=2)
+    until(lambda: scene.state(running) is JobState.RUNNING)
+    scene.engine.full = "no job is started: the disk is full"
+    job = scene.submit(gpus=1)
+    until(lambda: stage.conductor.trouble == "no job is started: the disk is full")
+    scene.clock.advance(5.0)
+    scene.engine.tick()
+    until(lambda: scene.state(running) is JobState.FAILED)
+    assert (scene.state(job), scene.engine.starts) == (JobState.WAITING, [(running.id, 1)])
+    scene.engine.full = None
+    until(lambda: scene.state(job) is JobState.RUNNING)
+
+
 def test_a_job_whose_start_could_not_be_written_down_is_found_running(stage, until):
     """The launch went well, and the database failed just then."""
     scene = stage.scene

@@ -83,6 +83,12 @@ def record(message: str, *arguments: object, level: int = logging.INFO, exc_info
     return made
 
 
+def test_a_fact_that_is_not_known_is_left_out_of_a_line_and_null_in_json():
+    made = record("job changed", job=1, why=None)
+    assert TextLines(journal=True).format(made) == "<6>job changed job=1"
+    assert json.loads(JsonLines().format(made))["why"] is None
+
+
 def test_a_line_for_people_has_a_time_a_level_and_the_facts(monkeypatch):
     line = TextLines(journal=False).format(record("job %d started", 42, action="job_started", gpus=[0, 1]))
     assert line[:19].replace(":", "").replace("-", "").replace(" ", "").isdecimal()

@@ -69,11 +69,12 @@ def test_a_conductor_that_hangs_in_a_cycle_silences_the_watchdog(systemd, watche
     assert len(systemd.told()) == 1
 
 
-def test_trouble_of_the_conductor_is_in_the_status(systemd, watched):
+def test_trouble_of_the_conductor_is_in_the_status(scene, systemd, watched):
     duty, conductor, _ = watched
     conductor.trouble = "the disk is full"
     duty.tick()
     assert systemd.told()[0].endswith("4 GPUs, the disk is full")
+    assert scene.desk.board.keeps_jobs == "the disk is full"
 
 
 def test_the_status_names_what_takes_no_job(scene, systemd, watched):

@@ -3,6 +3,7 @@
 import os
 import queue
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -91,6 +92,20 @@ def node(tmp_path: Path) -> Iterator[Node]:
     node.state_dir.mkdir()
     yield node
     node.clean()
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Node]:
+    """A node whose state has a filesystem of 4 MiB to itself."""
+    state = tmp_path / "small"
+    state.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(state)]
+    if os.geteuid() != 0 or subprocess.run(command, check=False, capture_output=True).returncode != 0:
+        pytest.skip("mounting a small filesystem needs root")
+    node = Node(state)
+    yield node
+    node.clean()
+    subprocess.run(["umount", "-l", state], check=True)
 
 
 @pytest.fixture

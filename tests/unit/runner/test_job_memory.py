@@ -54,6 +54,8 @@ def test_the_end_of_a_starved_job_names_limit_and_peak(tmp_path, unit):
     assert out_of_memory(found, None, 9) == (
         "out of memory: the kernel killed 1 of its processes at its limit of 2.00 GiB; the most it held was 1.50 GiB"
     )
+    small = {"oom_kills": 1, "limit_bytes": 32 * MIB, "peak_bytes": 31 * MIB}
+    assert "at its limit of 32 MiB; the most it held was 31 MiB" in str(out_of_memory(small, None, 9))
     assert out_of_memory(found, 137, None) is not None
     assert out_of_memory(found, 0, None) is None, "it did well without that process"
 

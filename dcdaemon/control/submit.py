@@ -1,5 +1,6 @@
 """Submit: check a job at the door, keep its environment, store it durably, wake the scheduler."""
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
@@ -12,7 +13,7 @@ from dcdaemon.control.learned_memory import with_learned_memory
 from dcdaemon.control.queues import admit
 from dcdaemon.control.wish import DEFAULT_PRIORITY, Wish, check_wish, name_from
 from dcdaemon.core.array import MAX_TASKS, Array, parse_array
-from dcdaemon.core.errors import BadInput, NeverFits, Refused
+from dcdaemon.core.errors import BadInput, DcdError, NeverFits, Refused
 from dcdaemon.core.job import Job, JobSpec
 from dcdaemon.core.ports import Actor
 from dcdaemon.core.units import format_duration
@@ -47,12 +48,27 @@ def check(desk: Desk, actor: Actor, wishes: Sequence[Wish], env: Mapping[str, st
     _check_env(env)
     _check_uid(desk, actor)
     _check_share(desk, actor, sum(sizes))
-    for wish in wishes:
-        check_wish(wish)
+    for place, wish in enumerate(wishes, start=1):
+        with _named_by(place, len(wishes)):
+            check_wish(wish)
     request = _named(with_learned_memory(desk, actor, wishes), sizes)
     after = resolve_dependencies(desk, actor, request)
-    each = zip(request, arrays, after, strict=True)
-    return [spec for named, array, ids in each for spec in _specs(desk, actor, named, array, ids)]
+    specs = list[JobSpec]()
+    for place, (named, array, ids) in enumerate(zip(request, arrays, after, strict=True), start=1):
+        with _named_by(place, len(wishes)):
+            specs += _specs(desk, actor, named, array, ids)
+    return specs
+
+
+@contextlib.contextmanager
+def _named_by(place: int, jobs: int) -> Iterator[None]:
+    """Say of what is wrong with one of several jobs which one it is."""
+    try:
+        yield
+    except DcdError as error:
+        if jobs > 1:
+            raise type(error)(f"job {place} of {jobs}: {error.message}", error.hint) from error
+        raise
 
 
 def _check_number(jobs: int) -> None:

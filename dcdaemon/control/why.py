@@ -28,7 +28,19 @@ def why(desk: Desk, job: Job, actor: Actor = DAEMON) -> Reason:
     view, queue = _looked_at(desk, now)
     if job.state is not JobState.WAITING or job.id not in queue:
         raise Refused(f"job {job.id} {_standing(job.state)}", f"dcd show {job.id}")
-    return seen_by(desk, actor, _with_told(explain(view, queue, desk.policy, now, job.id), job, now))
+    reason = _kept(desk, explain(view, queue, desk.policy, now, job.id))
+    return seen_by(desk, actor, _with_told(reason, job, now))
+
+
+def _kept(desk: Desk, reason: Reason) -> Reason:
+    """Say of a job that would start now what keeps the daemon from starting any."""
+    keeps = desk.board.keeps_jobs
+    if keeps is None or reason.code is not ReasonCode.STARTS_NOW:
+        return reason
+    return replace(
+        reason, expected_start_at=None, note="waits: see dcd status",
+        sentence=f"Job {reason.job_id} would start now, but: {keeps}.",
+    )  # fmt: skip
 
 
 def _standing(state: JobState) -> str:
@@ -48,7 +60,8 @@ def _with_told(reason: Reason, job: Job, now: float) -> Reason:
 def short_whys(desk: Desk, actor: Actor, job_ids: Sequence[int]) -> list[str]:
     """Return `now` for a job that starts in this cycle or has started, else the reason in a few words."""
     found = reasons(desk, actor, job_ids)
-    starting = {job_id for job_id, (reason, _) in found.items() if reason.code is ReasonCode.STARTS_NOW}
+    at_once = ReasonCode.STARTS_NOW if desk.board.keeps_jobs is None else None
+    starting = {job_id for job_id, (reason, _) in found.items() if reason.code is at_once}
     return [NOW if job_id in starting or job_id not in found else found[job_id][1] for job_id in job_ids]
 
 
@@ -59,7 +72,7 @@ def reasons(desk: Desk, actor: Actor, job_ids: Collection[int]) -> dict[int, tup
     now = desk.clock.now()
     view, queue = _looked_at(desk, now)
     found = explain_all(view, queue, desk.policy, now, only=frozenset(job_ids))
-    told = [replace(reason, note=short(reason)) for reason in found]
+    told = [_kept(desk, replace(reason, note=short(reason))) for reason in found]
     return {reason.job_id: (reason, reason.note) for reason in seen_by_all(desk, actor, told)}
 
 

@@ -357,3 +357,15 @@ def test_the_power_of_a_job_is_unknown_when_one_of_its_gpus_does_not_tell(door, 
     reading = scene.desk.board.gpus
     scene.desk.board.gpus = replace(reading, samples=reading.samples[1:])
     assert door.ada.get(f"/v1/jobs/{job.id}")["gpu_power_w"] is None
+
+
+def test_a_job_that_nothing_but_the_daemon_keeps_waiting_says_so(door, scene):
+    job = scene.submit(gpus=1)
+    scene.desk.board.keeps_jobs = "no job is started, for /state has no space: No space left on device"
+    told = door.ada.get(f"/v1/jobs/{job.id}/why")
+    assert told["sentence"] == f"Job {job.id} would start now, but: {scene.desk.board.keeps_jobs}."
+    assert (told["code"], told["expected_start_at"]) == ("starts_now", None)
+    [listed] = door.ada.get("/v1/jobs")["jobs"]
+    assert listed["reason"]["short"] == "waits: see dcd status"
+    scene.desk.board.keeps_jobs = None
+    assert door.ada.get(f"/v1/jobs/{job.id}/why")["sentence"] == f"Job {job.id} starts now."

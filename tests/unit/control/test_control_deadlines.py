@@ -46,7 +46,7 @@ def test_a_deadline_that_cannot_be_met_is_refused_and_nothing_is_queued(scene, d
     )  # fmt: skip
     with pytest.raises(BadInput) as caught:
         submit(scene.desk, ADA, [scene.wish(), wish], ENV)
-    assert (caught.value.message, caught.value.hint) == (message, hint)
+    assert (caught.value.message, caught.value.hint) == (f"job 2 of 2: {message}", hint)
     assert scene.jobs() == []
 
 

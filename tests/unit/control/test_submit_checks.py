@@ -260,3 +260,13 @@ def test_a_short_request_cannot_become_a_mountain_of_command_lines():
         submit(scene.desk, ADA, [scene.wish(**words)], ENV)
     assert "environment, which they share" in (caught.value.hint or "")
     assert scene.store.jobs(JobQuery()) == []
+
+
+def test_of_several_jobs_the_wrong_one_is_named_and_a_single_one_is_not_counted(scene):
+    with pytest.raises(NotFound, match=r"^job 3 of 4: there is no queue 'nihgt'$"):
+        submit(scene.desk, ADA, [*[scene.wish()] * 2, scene.wish(queue="nihgt"), scene.wish()], ENV)
+    with pytest.raises(BadInput, match=r"^job 2 of 2: priority 101 is not between"):
+        submit(scene.desk, ADA, [scene.wish(), scene.wish(priority=101)], ENV)
+    with pytest.raises(NotFound, match=r"^there is no queue 'nihgt'$"):
+        submit(scene.desk, ADA, [scene.wish(queue="nihgt")], ENV)
+    assert scene.jobs() == []

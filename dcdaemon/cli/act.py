@@ -1,7 +1,7 @@
 """What cancel, hold, release and requeue share: select jobs, ask once, tell what happened to each."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dcdaemon.cli.options import confirm
 from dcdaemon.cli.show.jobs import QUEUE, label
@@ -13,15 +13,29 @@ from dcdaemon.client.http import Client
 _ASK_ABOUT_AT_MOST = 10_000
 
 
-def act(
-    client: Client, verb: str, done: str, select: Sequence[str], name: str | None, out: Output, **more: object
+def act(  # noqa: PLR0913  what is asked, and how it is told
+    client: Client,
+    verb: str,
+    done: str,
+    select: Sequence[str],
+    name: str | None,
+    out: Output,
+    *,
+    tell: Callable[[Document], str] = lambda _: "",
+    **more: object,
 ) -> int:
-    """Post the verb for the selected jobs, print what became of each, and return the exit code."""
+    """Post the verb for the selected jobs, print what became of each, and return the exit code.
+
+    `tell` adds to the sentence of a job that was changed.
+    """
     answer = client.post(f"/v1/jobs/{verb}", {"select": list(select), "name": name, **more})
-    sentences = "\n".join(f"{done} job {label(job)} ({printable(job['name'])})." for job in answer["jobs"])
+    sentences = "\n".join(
+        f"{done} job {label(job)} ({printable(job['name'])}){printable(tell(job))}." for job in answer["jobs"]
+    )
+    nothing = "" if answer["jobs"] or answer["refused"] else f"there is no job to {verb}"
     if out.wants_ids:
         out = Output("id")
-    emit(Page(answer, answer["jobs"], QUEUE, text=sentences), out)
+    emit(Page(answer, answer["jobs"], QUEUE, text=sentences, talk=nothing), out)
     if out.form != "json":
         _tell_refused(answer["refused"])
     return _refused_code(answer["refused"])

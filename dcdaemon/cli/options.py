@@ -14,6 +14,7 @@ from dcdaemon.core.errors import Refused
 from dcdaemon.core.units import parse_bytes, parse_duration
 
 _SHOWN = 30
+_SENTENCE = 200
 Callback = Callable[..., int | None]
 Decorator = Callable[[Callback], Callback]
 
@@ -25,6 +26,10 @@ class Verb(click.Command):
         """Take Click's own arguments, and the examples."""
         super().__init__(*args, **kwargs)
         self.examples = examples
+
+    def get_short_help_str(self, limit: int = _SENTENCE) -> str:
+        """Return the first sentence whole, for the list of its group: the formatter breaks lines."""
+        return super().get_short_help_str(max(limit, _SENTENCE))
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples first: most readers need no more."""

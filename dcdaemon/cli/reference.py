@@ -24,9 +24,9 @@ Exit codes: [exit-codes.md](exit-codes.md).
 Verbs that list or tell something take `-o table|wide|json|jsonl|csv|id`, `--json`, `-q`, `--columns` and
 `--color`; `ps`, `gpus` and `history` also `-o slurm` ([slurm.md](slurm.md)). JSON is the document of the
 HTTP API: snake_case, units in the keys, `null` for unknown. In a pipe a table is neither cut nor coloured;
-`NO_COLOR` and `FORCE_COLOR` are honoured. Data goes to stdout, everything else to stderr. Every verb that
-talks to the daemon takes `--url` (or `DCD_URL`), `--token-file` (or `DCD_TOKEN_FILE`) and `--ca-file` (or
-`DCD_CA_FILE`).
+a `wide` one is never cut. `NO_COLOR` and `FORCE_COLOR` are honoured. Data goes to stdout, everything else
+to stderr. Every verb that talks to the daemon takes `--url` (or `DCD_URL`), `--token-file` (or
+`DCD_TOKEN_FILE`) and `--ca-file` (or `DCD_CA_FILE`).
 """
 _SHARED = frozenset({"url", "token_file", "ca_file", "form", "as_json", "quiet", "columns", "color"})
 

@@ -44,7 +44,7 @@ def _learned(wish: Wish, peaks: Sequence[int]) -> Wish:
     if len(peaks) < LEAST_RUNS:
         runs = counted(len(peaks), "run") if peaks else "no run"
         raise Refused(
-            f"--gpu-mem auto learns from {LEAST_RUNS} runs of the command that ended well; {runs} on one GPU is known",
+            f"--gpu-mem auto learns from {LEAST_RUNS} runs of this command on one GPU that ended well; {runs} is known",
             "run it once or twice with -g 1, or say how much it needs: --gpu-mem 10G",
         )
     return replace(wish, gpu_mem_bytes=share_bytes(peaks), gpu_mem_runs=len(peaks))

@@ -145,7 +145,9 @@ def check_place(desk: Desk, spec: JobSpec) -> None:
     misfit = check_fits(spec, (desk.book.node,), policy=desk.policy, queue=spec.queue)
     if misfit is not None:
         less = "ask for less" if spec.gpu_mem_runs is None else "take a whole GPU with -g 1"
-        raise NeverFits(_as_message(misfit.sentence), f"{less}, or see `dcd gpus` for what this node has")
+        lacks_gpus = "GPU" in misfit.sentence
+        hint = f"{less}, or see `dcd gpus` for what this node has" if lacks_gpus else less
+        raise NeverFits(_as_message(misfit.sentence), hint)
 
 
 def _check_share(desk: Desk, actor: Actor, more: int) -> None:

@@ -11,7 +11,7 @@ from dcdaemon.control.submit import check_place, check_priority, check_signal
 from dcdaemon.control.together import Changed, change_all
 from dcdaemon.control.wish import Wish, check_wish
 from dcdaemon.core.errors import BadInput, Refused
-from dcdaemon.core.job import Job, JobSpec, JobState
+from dcdaemon.core.job import UNFINISHED, Job, JobSpec, JobState
 from dcdaemon.core.ports import Actor
 
 MAX_PRIORITY = 100
@@ -68,7 +68,8 @@ def _before_all(desk: Desk, job_ids: Sequence[int]) -> int:
 
 def _updated(desk: Desk, actor: Actor, job: Job, wanted: Update) -> Job:
     if job.state is not JobState.WAITING:
-        raise Refused(f"job {job.id} is {job.state}; only a waiting job can be changed", f"dcd show {job.id}")
+        stands = f"is {job.state}" if job.state in UNFINISHED else f"has ended ({job.state})"
+        raise Refused(f"job {job.id} {stands}; only a waiting job can be changed", f"dcd show {job.id}")
     priority = job.priority
     if wanted.priority is not None:
         priority = max(priority, wanted.priority) if wanted.first else wanted.priority

@@ -28,7 +28,7 @@ COLUMNS = 100
 WITHIN_S = 300.0
 #: Drawn without Rich's link to a font on the web: a picture in a README loads nothing.
 SVG = """\
-<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
+<svg xml:space="preserve" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <style>
 .{unique_id}-matrix {{ font: {char_height}px "DejaVu Sans Mono", Menlo, Consolas, monospace; \
 line-height: {line_height}px; white-space: pre; font-variant-east-asian: full-width; }}

@@ -17,7 +17,7 @@ def test_the_order_by_hand_is_kept_over_a_crash_and_runs_so(new_site):
     until(lambda: site.job(held)["state"] == "running")
     jobs = site.submit_many([{**wish, "limit_s": 60.0}] * 3)
     said = command_line(site, "update", str(jobs[2]), "--first", "-o", "table")
-    assert (said.returncode, said.stdout) == (0, f"Updated job {jobs[2]} (sh).\n")
+    assert (said.returncode, said.stdout) == (0, f"Updated job {jobs[2]} (sh): priority 51.\n")
     assert command_line(site, "update", str(jobs[0]), "-p", "10", "-t", "30s").returncode == 0
     site.kill(signal.SIGKILL)
     until(lambda: not site.alive())

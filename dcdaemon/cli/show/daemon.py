@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from dcdaemon.cli.show.words import UNKNOWN, count, duration, memory, percent, printable, short
 from dcdaemon.client.answer import Document
 
+_FINE_S = 0.01
+
 
 def status_line(status: Document) -> str:
     """Return the daemon in one line."""
@@ -86,7 +88,7 @@ def _driver(status: Document) -> str:
 
 def _duty(duty: Document) -> str:
     age = UNKNOWN if duty["last_tick_age_s"] is None else f"{short(duty['last_tick_age_s'])} ago"
-    took = duration(duty["last_duration_s"])
+    took = _took(duty["last_duration_s"])
     state = "ok" if duty["ok"] else f"in trouble: {duty['error']}" if duty["error"] else "LATE"
     return printable(f"  {duty['name']:<14} every {duration(duty['every_s']):<6} last {age:<10} took {took:<6} {state}")
 
@@ -101,5 +103,9 @@ def _cadence(one: Document) -> str:
     if one["every_s"] is None:
         return "follows what comes"
     age = UNKNOWN if one["last_read_age_s"] is None else f"{short(one['last_read_age_s'])} ago"
-    took = UNKNOWN if one["last_duration_s"] is None else f"{one['last_duration_s'] * 1000:.1f}ms"
-    return f"every {duration(one['every_s']):<6} last {age:<10} took {took}"
+    return f"every {duration(one['every_s']):<6} last {age:<10} took {_took(one['last_duration_s'])}"
+
+
+def _took(seconds: float | None) -> str:
+    """Return how long a reading took: most take less than a millisecond, and some hang."""
+    return f"{seconds * 1000:.1f}ms" if seconds is not None and seconds < _FINE_S else duration(seconds)

@@ -9,17 +9,31 @@ _SEVERITY_STYLE = {"critical": "red", "error": "red", "warning": "yellow"}
 
 def energy_page(document: Document) -> Page:
     """Return the page of `dcd energy`: one row a user, job, GPU or day, idle among them, and the total."""
-    currency = document["currency"]
+    currency, rows = document["currency"], document["rows"]
+    told = [*rows, document["total"]]
     columns = (
         Column(document["by"].upper(), lambda row: str(row["key"]), whole=True),
         Column("ENERGY", lambda row: energy(row["energy_j"]), right=True, whole=True),
         Column("GPU-H", lambda row: gpu_hours(row["gpu_s"]), right=True, whole=True),
-        Column("COST", lambda row: _amount(row["cost"], currency), right=True, whole=True),
-        Column("CARBON", lambda row: _carbon(row["carbon_g"]), right=True, whole=True),
+        Column(
+            "COST",
+            lambda row: _amount(row["cost"], currency),
+            right=True,
+            whole=True,
+            wide=all(row["cost"] is None for row in told),
+        ),
+        Column(
+            "CARBON",
+            lambda row: _carbon(row["carbon_g"]),
+            right=True,
+            whole=True,
+            wide=all(row["carbon_g"] is None for row in told),
+        ),
     )
-    total = {**document["total"], "key": "total"} if document["rows"] else None
-    talk = "" if document["rows"] else "no energy has been booked in this time"
-    return Page(document, document["rows"], columns, id_key="key", last_row=total, talk=talk)
+    total = {**document["total"], "key": "total"} if rows else None
+    talk = "" if rows else "no energy has been booked in this time"
+    used_first = sorted(rows, key=lambda row: bool(row["key"] == "idle"))
+    return Page(document, rows, columns, id_key="key", last_row=total, talk=talk, folded=used_first)
 
 
 def anomalies_page(document: Document) -> Page:
@@ -58,6 +72,7 @@ ANOMALIES = (
     ),
     Column("RAISED", lambda odd: ago(odd["raised_at"]), whole=True),
     Column("STATE", _cleared),
-    Column("SUBJECT", lambda odd: str(odd["subject"])),
+    # The message names it, too, and has to have the room.
+    Column("SUBJECT", lambda odd: str(odd["subject"]), wide=True),
     Column("MESSAGE", lambda odd: str(odd["message"])),
 )

@@ -136,7 +136,9 @@ def _human(page: Page, out: Output) -> str:
 
     rows = [*page.lines, page.last_row] if page.last_row else page.lines
     columns = chosen(page, out)
-    return render(columns, rows, width=out.width, color=out.color) if rows else ""
+    # So many columns cut to a terminal would be none that can be read.
+    width = None if out.form == "wide" else out.width
+    return render(columns, rows, width=width, color=out.color) if rows else ""
 
 
 def _csv(page: Page, names: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """`dcd cancel`: end jobs."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import click
 
@@ -30,5 +31,5 @@ def command(  # noqa: PLR0913  each is one option of the command line
     """End jobs: a signal to all their processes, then KILL; waiting ones leave the queue at once."""
     ask_before_cancel(client, select, name, yes=yes)
     # Left out where it was not given: a daemon of before takes no null.
-    asked = {} if signal is None else {"signal": signal.upper().removeprefix("SIG")}
+    asked: dict[str, Any] = {} if signal is None else {"signal": signal.upper().removeprefix("SIG")}
     return act(client, "cancel", "Cancelled", select, name, out, **asked, grace_s=grace)

@@ -2,14 +2,14 @@
 
 import click
 
-from dcdaemon.cli.options import daemon, output, verb
+from dcdaemon.cli.options import Count, daemon, output, verb
 from dcdaemon.cli.show.bookings import unbooked_page
 from dcdaemon.cli.show.output import Output, emit
 from dcdaemon.client.http import Client
 
 
 @verb("unbook", "dcd unbook 3", "dcd unbook 3 --json")
-@click.argument("booking", type=click.IntRange(1), metavar="ID")
+@click.argument("booking", type=Count(1), metavar="ID")
 @daemon
 @output
 def command(client: Client, out: Output, booking: int) -> None:

@@ -1,6 +1,6 @@
 """`dcd update`: change what waiting jobs asked for, and their order."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import click
@@ -8,6 +8,8 @@ import click
 from dcdaemon.cli.act import act
 from dcdaemon.cli.options import BeginTime, Count, Duration, daemon, output, selectors, verb
 from dcdaemon.cli.show.output import Output
+from dcdaemon.cli.show.words import duration, when
+from dcdaemon.client.answer import Document
 from dcdaemon.client.http import Client
 
 
@@ -29,4 +31,19 @@ def command(
     """Change what waiting jobs asked for; what is not said stays, and the job keeps its age."""
     changes = {**wanted, "new_name": rename}
     given = {key: value for key, value in changes.items() if value is not None and value is not False}
-    return act(client, "update", "Updated", select, name, out, **given)
+    return act(client, "update", "Updated", select, name, out, tell=lambda job: _now(job, given), **given)
+
+
+def _now(job: Document, given: Collection[str]) -> str:
+    """Return what was changed as it is now: `: priority 51, limit 2h`."""
+    words: dict[str, Callable[[], str]] = {
+        "priority": lambda: f"priority {job['priority']}",
+        "first": lambda: f"priority {job['priority']}",
+        "limit_s": lambda: f"limit {duration(job['limit_s'])}",
+        "queue": lambda: f"queue {job['queue']}",
+        "account": lambda: f"account {job['account']}",
+        "begin_at": lambda: f"not before {when(job['begin_at'])}" if job["begin_at"] else "no begin time",
+        "deadline_at": lambda: f"due {when(job['deadline_at'])}",
+    }
+    told = [words[key]() for key in given if key in words]
+    return f": {', '.join(told)}" if told else ""

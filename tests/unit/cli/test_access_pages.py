@@ -33,6 +33,13 @@ def makes_tokens(daemon):
         ({"gpus": []}, {"gpus": [0, 1]}, "gpus: none -> 0,1"),
         ({"drained": "fan"}, {"drained": None}, "drained: fan -> none"),
         (None, {"name": "vit", "gpus": 2}, "name: vit, gpus: 2"),
+        (None, {"state": "waiting", "held": False, "name": "vit"}, "name: vit, state: waiting, held: no"),
+        ({"limit_s": 600.0}, {"limit_s": None}, "limit_s: 10m -> none"),
+        (
+            {"limit_s": 600.0, "gpu_mem_bytes": 2**30},
+            {"limit_s": 7200.0, "gpu_mem_bytes": 2**31},
+            "limit_s: 10m -> 2h, gpu_mem_bytes: 1 GiB -> 2 GiB",
+        ),
         (None, None, ""),
     ],
 )

@@ -115,6 +115,12 @@ def test_help_starts_with_two_examples(dcd, verb):
         assert "Usage:" in said.out
 
 
+def test_a_group_lists_its_verbs_with_whole_sentences(dcd):
+    said = dcd("service", "-h")
+    assert "..." not in said.out.partition("Commands:")[2]
+    assert "start the daemon and wait until it is ready." in " ".join(said.out.split())
+
+
 def test_the_table_of_verbs_lists_every_module_and_no_other():
     modules = {path.stem for path in (Path(connect.__file__).parent / "verbs").glob("*.py")} - {"__init__"}
     assert modules == set(VERBS)

@@ -309,9 +309,20 @@ def test_verbs_that_change_jobs(daemon, dcd, verb, word):
     assert dcd(verb, "4", "-o", "table").out == f"{word} job 4 (x).\n"
 
 
+@pytest.mark.parametrize("verb", ["hold", "release", "requeue", "update"])
+def test_a_verb_that_found_no_job_says_so(daemon, dcd, verb):
+    daemon.routes[f"POST /v1/jobs/{verb}"] = {"schema": 1, "jobs": [], "refused": []}
+    more = ["-p", "10"] if verb == "update" else []
+    said = dcd(verb, "all", *more, "-o", "table")
+    assert (said.code, said.out, said.err) == (0, "", f"there is no job to {verb}\n")
+    assert dcd(verb, "all", *more).err == "", "a pipe gets the ids, and there are none"
+
+
 def test_update_asks_for_what_was_said_and_nothing_else(daemon, dcd):
-    daemon.routes["POST /v1/jobs/update"] = {"schema": 1, "jobs": [documents.job(4, "x")], "refused": []}
-    assert dcd("update", "4", "-p", "0", "-t", "2h", "--rename", "y", "-o", "table").out == "Updated job 4 (x).\n"
+    changed = documents.job(4, "x", priority=0, limit_s=7200.0)
+    daemon.routes["POST /v1/jobs/update"] = {"schema": 1, "jobs": [changed], "refused": []}
+    said = dcd("update", "4", "-p", "0", "-t", "2h", "--rename", "y", "-o", "table")
+    assert said.out == "Updated job 4 (x): priority 0, limit 2h.\n"
     told = {"select": ["4"], "name": None, "priority": 0, "limit_s": 7200.0, "new_name": "y"}
     assert daemon.asked[0].body == told
     dcd("update", "--name", "sweep", "--first", "--begin", "now", "-Q", "night", "-A", "vision")

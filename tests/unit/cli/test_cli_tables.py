@@ -89,6 +89,26 @@ def test_in_a_terminal_the_table_fits_and_has_colours_and_a_summary(daemon):
     assert "looks idl…" in plain
 
 
+def test_a_wide_table_is_not_cut_to_the_terminal(daemon):
+    code, text = in_terminal(["ps", "-o", "wide"], {**os.environ, "TERM": "xterm", "COLUMNS": "", "NO_COLOR": "1"}, 80)
+    assert code == 0
+    assert "…" not in text
+    assert {"DEADLINE", "SUBMITTED", "LOG"} <= set(text.split())
+
+
+def test_what_nobody_used_comes_last_and_money_is_shown_where_there_is_a_price():
+    document = documents.energy()
+    document["rows"] = sorted(document["rows"], key=lambda row: row["key"])
+    page = energy_page(document)
+    assert [row["key"] for row in page.lines] == ["user1", "user2", "idle"]
+    assert [column.title for column in chosen(page, Output())][-2:] == ["COST", "CARBON"]
+    for row in (*document["rows"], document["total"]):
+        row["cost"] = row["carbon_g"] = None
+    free = energy_page(document)
+    assert [column.title for column in chosen(free, Output())] == ["USER", "ENERGY", "GPU-H"]
+    assert len(chosen(free, Output("wide"))) == 5
+
+
 def test_watching_draws_the_table_until_ctrl_c(daemon):
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 100, 0, 0))

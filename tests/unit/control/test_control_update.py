@@ -145,7 +145,7 @@ def test_a_job_that_runs_or_has_ended_is_left_as_it_is(scene):
     assert both.jobs == []
     assert [error.message for _, error in both.refused] == [
         f"job {running.id} is running; only a waiting job can be changed",
-        f"job {ended.id} is cancelled; only a waiting job can be changed",
+        f"job {ended.id} has ended (cancelled); only a waiting job can be changed",
     ]
 
 

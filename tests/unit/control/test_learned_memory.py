@@ -54,7 +54,7 @@ def test_only_what_ended_well_on_one_gpu_and_was_measured_counts(scene):
     with pytest.raises(Refused) as caught:
         learned(scene)
     assert caught.value.message == (
-        "--gpu-mem auto learns from 2 runs of the command that ended well; 1 run on one GPU is known"
+        "--gpu-mem auto learns from 2 runs of this command on one GPU that ended well; 1 run is known"
     )
     assert caught.value.hint == "run it once or twice with -g 1, or say how much it needs: --gpu-mem 10G"
     ran(scene, 4.0, gpus=1, gpu_mem_bytes=8 * GIB)
@@ -63,7 +63,7 @@ def test_only_what_ended_well_on_one_gpu_and_was_measured_counts(scene):
 
 def test_of_an_unknown_command_nothing_is_queued(scene):
     wishes = [scene.wish(), scene.wish(gpu_mem_auto=True)]
-    with pytest.raises(Refused, match="no run on one GPU is known"):
+    with pytest.raises(Refused, match="ended well; no run is known"):
         submit(scene.desk, ADA, wishes, ENV)
     assert scene.jobs() == []
 

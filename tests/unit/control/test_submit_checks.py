@@ -85,11 +85,11 @@ REFUSALS = [
     ),
     (
         {"cpus": 33}, NeverFits, "this job asks for 33 CPUs, this node has 32",
-        "ask for less, or see `dcd gpus` for what this node has",
+        "ask for less",
     ),
     (
         {"mem_bytes": 257 * GIB}, NeverFits, "this job asks for 257 GiB of memory, this node has 256 GiB",
-        "ask for less, or see `dcd gpus` for what this node has",
+        "ask for less",
     ),
 ]  # fmt: skip
 

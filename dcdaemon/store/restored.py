@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -21,7 +22,7 @@ from dcdaemon.store.job_rows import row_of
 from dcdaemon.store.schema import allocation, gpu_share, job
 
 
-class RestoredDatabase:
+class RestoredDatabase(ABC):
     """The restored database; its present one is beside it, in a schema of its own, where it can be read."""
 
     def __init__(self, connection: Connection, node: str) -> None:
@@ -29,9 +30,9 @@ class RestoredDatabase:
         self._connection = connection
         self._node = node
 
+    @abstractmethod
     def carry_over(self) -> Carried:
         """Take along what the past may not undo from the present database, nothing where it cannot be read."""
-        raise NotImplementedError
 
     def known_jobs(self) -> dict[int, Job]:
         """Return this node's jobs."""

@@ -1,9 +1,7 @@
 """A database of schema 0004, written by the program of then, is opened, used and checked by the program of now."""
 
 import contextlib
-import shutil
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,22 +11,9 @@ from dcdaemon.core.ports import JobChange, JobQuery
 from dcdaemon.core.token import TokenRole
 from dcdaemon.store.check import check_file
 from dcdaemon.store.revision import HEAD
-from dcdaemon.store.sql_store import SqlStore, open_store
 from tests.migration.make_database import ADA, NOW
 
 DATABASE = Path(__file__).parents[1] / "fixtures" / "databases" / "dcdaemon-0004.db"
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return Path(shutil.copy(DATABASE, tmp_path / "dcdaemon.db"))
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[SqlStore]:
-    store = open_store(f"sqlite:///{path}", "n1")
-    yield store
-    store.close()
 
 
 def test_the_fixture_is_of_schema_0004_and_not_of_a_later_one():

@@ -118,6 +118,7 @@ def reason_document(job: Job, reason: Reason) -> Document:
             "begin_at": iso(unblock.begin_at),
             "restore_gpus": [list(gpu) for gpu in unblock.restore_gpus], "first": unblock.first,
             "lift_limits": [list(limit) for limit in unblock.lift_limits], "unbook": list(unblock.unbook),
+            "others": unblock.others,
         },
         "expected_start_at": iso(reason.expected_start_at),
         "expected_low_at": iso(reason.expected_low_at), "expected_high_at": iso(reason.expected_high_at),

@@ -59,7 +59,8 @@ def _without(reason: Reason, seen: Collection[int]) -> Reason:
 
 
 def _changed(unblock: Unblock, kept: dict[str, tuple[int, ...]]) -> Unblock:
-    return replace(unblock, **kept)  # type: ignore[arg-type]  # each is a tuple of ids
+    others = sum(len(getattr(unblock, name)) - len(ids) for name, ids in kept.items())
+    return replace(unblock, others=others, **kept)  # type: ignore[arg-type]  # each is a tuple of ids
 
 
 def _kept(ids: Iterable[int], seen: Collection[int]) -> tuple[int, ...]:

@@ -61,7 +61,8 @@ class Unblock:
 
     Of what it waits for, `finish_dependencies` have to succeed, `end_dependencies` to end, `fail_dependencies` to end
     without success; `begin_at` is when its begin time comes. `first` puts it before all others, `lift_limits` takes
-    limits away that are too low for it or too full, `unbook` calls bookings off.
+    limits away that are too low for it or too full, `unbook` calls bookings off. So many further jobs as `others` have
+    to end or be out of its way: those that the reader may not know of, and that are named in no list.
     """
 
     end_jobs: tuple[int, ...] = ()
@@ -75,6 +76,7 @@ class Unblock:
     first: bool = False
     lift_limits: tuple[CapKey, ...] = ()
     unbook: tuple[int, ...] = ()
+    others: int = 0
 
     @property
     def dependencies(self) -> tuple[int, ...]:

@@ -190,6 +190,8 @@ def _unblock(job_id: int, unblock: Document) -> list[str]:
         jobs = unblock.get(key) or []
         if jobs:
             steps.append(f"jobs {spans(jobs)} {many}" if len(jobs) > 1 else f"job {jobs[0]} {one}")
+    if others := unblock.get("others"):
+        steps.append(f"{count(others, 'job')} of others end{'s' * (others == 1)} or make{'s' * (others == 1)} way")
     if unblock.get("first"):
         steps.append("it goes before all others")
     steps += [f"the limit of {' '.join(limit)} is lifted" for limit in unblock.get("lift_limits") or []]

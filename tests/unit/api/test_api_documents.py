@@ -211,7 +211,7 @@ def test_why_a_job_waits(door, scene):
     assert answer["unblock"] == {
         "end_jobs": [1], "skip_jobs": [], "finish_dependencies": [], "release": False, "restore_gpus": [],
         "end_dependencies": [], "fail_dependencies": [], "begin_at": None, "first": False, "lift_limits": [],
-        "unbook": [],
+        "unbook": [], "others": 0,
     }  # fmt: skip
     assert at(answer["expected_start_at"]) == scene.clock.now() + 600.0
 

@@ -10,6 +10,7 @@ from scene import BOB
 from dcdaemon.api.metrics.pages import make_pages
 from dcdaemon.api.visible import PRIVATE
 from dcdaemon.cli.show.gpus import is_foreign, used_by
+from dcdaemon.cli.show.job import why_text
 from dcdaemon.control.hidden_jobs import words_without
 from dcdaemon.core.access import Visibility
 from dcdaemon.core.anomaly import Finding, Severity
@@ -217,6 +218,9 @@ def test_metrics_name_nobody_where_people_see_their_own_jobs_alone(scene):
     assert "private" not in page().decode()
 
 
+IDS = ("end_jobs", "skip_jobs", "finish_dependencies", "end_dependencies", "fail_dependencies")
+
+
 def waiting_behind_bob(scene, door):
     """Ada waits for the end of a job of Bob's, behind another one of his; her own job runs, too."""
     mine = scene.run(gpus=1, limit_s=600.0)
@@ -245,6 +249,9 @@ def test_with_own_the_reason_of_a_job_names_no_job_of_others(door, scene):
         assert all(hidden.id not in ids for name, ids in told["unblock"].items() if name.endswith("jobs"))
     assert "head_job" not in told["facts"], words
     assert "nother job" in told["sentence"]
+    assert told["unblock"]["others"] == sum(len(full["unblock"][key]) - len(told["unblock"][key]) for key in IDS) > 0
+    assert f"{told['unblock']['others']} job" in why_text(told)
+    assert "of others" in why_text(told), "or what is said to start it would not"
     assert (told["code"], told["expected_start_at"]) == (full["code"], full["expected_start_at"])
     assert door.root.get(path) == full, "operators see all"
     assert mine.id in door.ada.get(path)["facts"].get("ending", [mine.id])
